@@ -1,0 +1,138 @@
+//! `FooClient`: constructors, and a method that makes a call for each method of the trait.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::{local, request};
+use crate::model::{Method, Reply, Service};
+
+/// `FooClient`.
+pub(super) fn declaration(service: &Service) -> TokenStream {
+    let (vis, client, private) = (&service.vis, &service.names.client, &service.paths.private);
+    let summary = format!(
+        " Calls actors that serve [`{}`]: each method of it is a method here.",
+        service.names.contract
+    );
+    let docs = service.attributes.client();
+    let paragraph = service.attributes.is_documented().then(|| quote!(#[doc = ""]));
+    quote! {
+        #[doc = #summary]
+        #paragraph
+        #docs
+        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
+        #vis struct #client {
+            client: #private::Client,
+        }
+    }
+}
+
+/// Constructors, one method for each method of the trait, and what all clients have in common.
+pub(super) fn implementation(service: &Service) -> TokenStream {
+    let (vis, client, marker) = (&service.vis, &service.names.client, &service.names.service);
+    let (root, private) = (&service.paths.root, &service.paths.private);
+    let methods = service.methods.iter().map(|method| self::method(service, method));
+    quote! {
+        impl #client {
+            /// A client of the actor called `name`, whose place `resolver` finds, on the current node.
+            #vis fn new(
+                resolver: &(impl #root::Resolver + ::core::clone::Clone),
+                name: impl ::core::convert::Into<#private::String>,
+            ) -> Self {
+                Self { client: #private::Client::new(resolver, name) }
+            }
+
+            /// As `new`, on `node`.
+            #vis fn on(
+                node: &#root::Node,
+                resolver: &(impl #root::Resolver + ::core::clone::Clone),
+                name: impl ::core::convert::Into<#private::String>,
+            ) -> Self {
+                Self { client: #private::Client::on(node, resolver, name) }
+            }
+
+            /// A client of the same actor whose calls have `options`, unless they say otherwise themselves.
+            #[must_use]
+            #vis fn with_options(&self, options: #root::CallOptions) -> Self {
+                Self { client: self.client.with_options(options) }
+            }
+
+            #(#methods)*
+        }
+
+        #[automatically_derived]
+        impl #root::ServiceClient for #client {
+            type Service = #marker;
+
+            fn from_client(client: #private::Client) -> Self {
+                Self { client: client }
+            }
+
+            fn as_client(&self) -> &#private::Client {
+                &self.client
+            }
+        }
+    }
+}
+
+fn method(service: &Service, method: &Method) -> TokenStream {
+    let (vis, marker) = (&service.vis, &service.names.service);
+    let root = &service.paths.root;
+    let Method { ident, constant, .. } = method;
+    let attributes = method.attributes.client();
+    let summary = (!method.attributes.is_documented()).then(|| {
+        let text = format!(" Calls `{}::{}`.", service.names.contract, method.name);
+        quote!(#[doc = #text])
+    });
+    let names: Vec<_> = method.arguments.iter().map(|argument| &argument.ident).collect();
+    let types = method.arguments.iter().map(|argument| &argument.ty);
+    let output = match &method.reply {
+        Reply::Value(ty) => quote!(::core::result::Result<#ty, #root::Failure>),
+        Reply::Result { ok, err, .. } => quote!(::core::result::Result<#ok, #root::CallError<#err>>),
+    };
+    let (call, body) = if method.is_borrowed() {
+        let out = local("out");
+        let encode = request::encode_arguments(method, &out);
+        (quote!(call_encoded), quote!(|#out| #encode))
+    } else {
+        (quote!(call), request::value(service, method))
+    };
+    let finish = finish(service, method);
+    quote! {
+        #attributes
+        #summary
+        #vis fn #ident(&self, #(#names: #types),*) -> #root::Call<#output> {
+            self.client.#call::<#marker, _>(#marker::#constant, #body, #finish)
+        }
+    }
+}
+
+/// From what the call ended with to what its caller sees.
+fn finish(service: &Service, method: &Method) -> TokenStream {
+    let (marker, response) = (&service.names.service, &service.names.response);
+    let (root, private) = (&service.paths.root, &service.paths.private);
+    let Method { variant, constant, .. } = method;
+    let (call, value, error) = (local("call"), local("value"), local("error"));
+    let wrong = quote!(#private::wrong_reply(#marker::#constant));
+    let arms = match &method.reply {
+        Reply::Value(_) => quote! {
+            ::core::result::Result::Ok(#response::#variant(#value)) => ::core::result::Result::Ok(#value),
+            ::core::result::Result::Ok(_) => ::core::result::Result::Err(#wrong),
+            ::core::result::Result::Err(#error) => ::core::result::Result::Err(#error),
+        },
+        Reply::Result { .. } => quote! {
+            ::core::result::Result::Ok(#response::#variant(::core::result::Result::Ok(#value))) => {
+                ::core::result::Result::Ok(#value)
+            }
+            ::core::result::Result::Ok(#response::#variant(::core::result::Result::Err(#error))) => {
+                ::core::result::Result::Err(#root::CallError::Application(#error))
+            }
+            ::core::result::Result::Ok(_) => ::core::result::Result::Err(#root::CallError::Failed(#wrong)),
+            ::core::result::Result::Err(#error) => ::core::result::Result::Err(#root::CallError::Failed(#error)),
+        },
+    };
+    quote! {
+        |#call| match #private::take::<#marker>(#call) {
+            #arms
+        }
+    }
+}

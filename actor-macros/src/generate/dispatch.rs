@@ -1,0 +1,72 @@
+//! `Serve`: how a request that has arrived becomes a turn on an actor.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::local;
+use crate::model::{Access, Form, Service};
+
+/// `Serve`: a request becomes a turn on an actor.
+pub(super) fn expand(service: &Service) -> TokenStream {
+    let crate::model::Names { contract, service: marker, request, response, .. } = &service.names;
+    let rt = &service.paths.service;
+    let (actor, call) = (local("actor"), local("request"));
+    let output = quote! {
+        impl ::core::future::Future<Output = ::core::option::Option<#response>> + ::core::marker::Send + 'a
+    };
+    // An actor that has no `&self` methods need not be `Sync`, so that nothing may ask for a `&A` of it.
+    let borrow = service.has(Access::Shared).then(|| quote!(let #actor = #actor.get();));
+    let shared = turns(service, Access::Shared);
+    let exclusive = turns(service, Access::Exclusive);
+    quote! {
+        #[automatically_derived]
+        impl<__Actor: #contract> #rt::Serve<__Actor> for #marker {
+            fn shared<'a>(#actor: #rt::SharedRef<'a, __Actor>, #call: #request) -> #output
+            where
+                __Actor: 'a,
+            {
+                async move {
+                    #borrow
+                    #shared
+                }
+            }
+
+            fn exclusive<'a>(#actor: &'a mut __Actor, #call: #request) -> #output
+            where
+                __Actor: 'a,
+            {
+                async move {
+                    #exclusive
+                }
+            }
+        }
+    }
+}
+
+fn turns(service: &Service, access: Access) -> TokenStream {
+    let crate::model::Names { contract, request, response, .. } = &service.names;
+    let (actor, call) = (local("actor"), local("request"));
+    let arms = service.methods.iter().filter(|method| method.access == access).map(|method| {
+        let (cfg, variant, ident) = (method.attributes.cfg(), &method.variant, &method.ident);
+        let names = method.arguments.iter().map(|argument| &argument.ident);
+        let passed = method.arguments.iter().map(|argument| {
+            let ident = &argument.ident;
+            match argument.form {
+                Form::Value => quote!(#ident),
+                Form::Str | Form::Slice(_) | Form::Reference(_) => quote!(&#ident),
+            }
+        });
+        quote! {
+            #cfg
+            #request::#variant { #(#names),* } => ::core::option::Option::Some(#response::#variant(
+                <__Actor as #contract>::#ident(#actor, #(#passed),*).await
+            )),
+        }
+    });
+    quote! {
+        match #call {
+            #(#arms)*
+            _ => ::core::option::Option::None,
+        }
+    }
+}

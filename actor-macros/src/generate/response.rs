@@ -1,0 +1,97 @@
+//! `FooResponse`: replies as values, and their way to bytes and back.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::{local, request::summary};
+use crate::model::{Reply, Service};
+
+/// `FooResponse`: the reply of each method.
+pub(super) fn declaration(service: &Service) -> TokenStream {
+    let (vis, response) = (&service.vis, &service.names.response);
+    let docs = format!(" The replies of [`{}`] as values.", service.names.contract);
+    let variants = service.methods.iter().map(|method| {
+        let (attributes, variant, ty) = (method.attributes.variant(), &method.variant, method.reply.ty());
+        let summary = summary(service, method);
+        quote! {
+            #attributes
+            #summary
+            #variant(#ty),
+        }
+    });
+    quote! {
+        #[doc = #docs]
+        #vis enum #response {
+            #(#variants)*
+        }
+    }
+}
+
+/// Replies to bytes and back. An application error travels without the `Err` around it, which the status stands for.
+pub(super) fn implementation(service: &Service) -> TokenStream {
+    let (response, marker) = (&service.names.response, &service.names.service);
+    let (rt, codec, private) = (&service.paths.service, &service.paths.codec, &service.paths.private);
+    let (out, id, status, body) = (local("out"), local("id"), local("status"), local("body"));
+    let (decoder, value) = (local("decoder"), local("value"));
+    let (ok, err) = (quote!(::core::result::Result::Ok), quote!(::core::result::Result::Err));
+    let (mut statuses, mut encoders, mut decoders) = (Vec::new(), Vec::new(), Vec::new());
+    for method in &service.methods {
+        let (cfg, variant, method_id) = (method.attributes.cfg(), &method.variant, &method.id_constant);
+        match &method.reply {
+            Reply::Value(ty) => {
+                encoders.push(quote!(#cfg Self::#variant(ref #value) => #out.argument("reply", #value),));
+                decoders.push(quote! {
+                    #cfg (#marker::#method_id, #rt::Status::Replied) => {
+                        Self::#variant(#decoder.argument::<#ty>("reply")?)
+                    }
+                });
+            }
+            Reply::Result { ok: reply, err: error, .. } => {
+                statuses.push(quote!(#cfg Self::#variant(#err(_)) => #rt::Status::ApplicationError,));
+                encoders.push(quote! {
+                    #cfg Self::#variant(#ok(ref #value)) => #out.argument("reply", #value),
+                    #cfg Self::#variant(#err(ref #value)) => #out.argument("reply", #value),
+                });
+                decoders.push(quote! {
+                    #cfg (#marker::#method_id, #rt::Status::Replied) => {
+                        Self::#variant(#ok(#decoder.argument::<#reply>("reply")?))
+                    }
+                    #cfg (#marker::#method_id, #rt::Status::ApplicationError) => {
+                        Self::#variant(#err(#decoder.argument::<#error>("reply")?))
+                    }
+                });
+            }
+        }
+    }
+    quote! {
+        #[automatically_derived]
+        impl #rt::Response for #response {
+            fn status(&self) -> #rt::Status {
+                match *self {
+                    #(#statuses)*
+                    _ => #rt::Status::Replied,
+                }
+            }
+
+            fn encode(&self, #out: &mut #codec::Encoder) -> ::core::result::Result<(), #codec::CodecError> {
+                match *self {
+                    #(#encoders)*
+                }
+            }
+
+            fn decode(
+                #id: u32,
+                #status: #rt::Status,
+                #body: #private::Bytes,
+            ) -> ::core::result::Result<Self, #codec::CodecError> {
+                let mut #decoder = #codec::Decoder::new(#body);
+                let #value: Self = match (#id, #status) {
+                    #(#decoders)*
+                    _ => return #err(#codec::CodecError::UnknownMethod { id: #id }),
+                };
+                #decoder.finish()?;
+                #ok(#value)
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The attributes of `actor-runtime`: [`macro@actor_service`], [`macro@message`], [`macro@main`] and [`macro@test`].
+//!
+//! Users get them from `actor_runtime::prelude`, and need not name this crate.
+//!
+//! ```text
+//!   parse ──► model ──► check ──► generate     #[actor_service] on a trait
+//!             check ───────────► generate      #[actor_service] on an impl
+//!             message                          #[message]
+//!             entry                            #[main], #[test]
+//! ```
+//!
+//! A mistake is an error on the offending token, which says the rule and what to write instead. All mistakes of an
+//! item are reported at once, and the item itself stays in the program, so that editors keep their knowledge of it.
+
+mod attributes;
+mod check;
+mod entry;
+mod generate;
+mod message;
+mod model;
+mod naming;
+mod options;
+mod parse;
+mod refusals;
+mod service;
+mod text;
+
+use proc_macro::TokenStream;
+
+/// Makes a trait a service with a typed client, and an impl of it an actor.
+///
+/// ```text
+/// #[actor_service]
+/// trait Calculator {
+///     /// Fails with a typed error, which the caller gets back as itself.
+///     async fn divide(&self, a: f64, b: f64) -> Result<f64, CalcError>;
+///     /// Runs alone, in order. `&self` methods may overlap each other.
+///     #[timeout = "500ms"]
+///     async fn accumulate(&mut self, by: i64) -> i64;
+///     /// A borrowed argument: it is encoded when the client's method is called.
+///     async fn greet(&self, name: &str) -> String { format!("hello {name}") }
+/// }
+///
+/// #[actor_service]
+/// impl Calculator for Desk { … }
+/// ```
+///
+/// # On a trait
+///
+/// Beside the trait stand four items with its visibility: `CalculatorClient`, whose methods make calls;
+/// `CalculatorService`, which names the service in types; `CalculatorRequest` and `CalculatorResponse`, the calls and
+/// replies as values. In the trait itself each `async fn` becomes one that returns a `Send` future. An impl still
+/// writes `async fn`. The trait gets the supertraits `Send`, `'static`, and, if it has a `&self` method, `Sync`.
+///
+/// A method that returns `T` is called with the result `Result<T, Failure>`, and one that returns `Result<T, E>`,
+/// or any alias called `Result`, with `Result<T, CallError<E>>`.
+///
+/// Options of the trait:
+/// - `name = "billing.Calculator"`: the service's name on the wire; the trait's name unless given.
+/// - `crate = path::to::actor_runtime`: where the runtime is; `::actor_runtime` unless given.
+///
+/// Attributes of its methods:
+/// - `#[id = 7]`: what names the method on the wire, from 1 to 4294967295; a hash of `Service/method` unless given.
+/// - `#[timeout = "500ms"]`, also in `s` and `m`, or `"none"`: the deadline of calls that say nothing of their own.
+/// - `#[cfg]` holds for everything that is generated for the method; documentation, `#[deprecated]`, `#[must_use]` and
+///   `#[allow]` are repeated where they make sense. Other attributes stay on the trait's method.
+///
+/// Supported: `&self` and `&mut self`; any type that serde can send, by value; whole arguments as `&str`, `&[T]` and
+/// `&T`; default bodies; supertraits that leave the trait usable as `dyn`; raw identifiers.
+///
+/// Refused: generic traits and methods; associated types, constants and macros; methods that are not `async` or have
+/// no `&self`; `self` by value or typed; patterns, attributes, `impl Trait`, `&mut T` and lifetimes in arguments, and
+/// references inside of them; borrowed replies; trait objects, pointers and inferred types; `Self` in types; the
+/// method names `new`, `on`, `pool` and `with_options`; names and ids that collide. Streams, `#[idempotent]`,
+/// `#[dedup]`, `#[oneway]`, `#[cancel_safe]` and `#[since(n)]` are reserved, and not supported yet.
+///
+/// # On an impl
+///
+/// The impl stays as it is, and beside it stands `impl Actor` with this one service.
+///
+/// Options of the impl:
+/// - `part`: leaves `impl Actor` to the user, for actors with hooks or with several services.
+/// - `crate = path::to::actor_runtime`: as on the trait.
+///
+/// Refused: inherent, `unsafe`, `default` and negative impls.
+#[proc_macro_attribute]
+pub fn actor_service(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    service::expand(arguments.into(), item.into()).into()
+}
+
+/// Makes a struct or an enum fit to be sent, as an argument, a reply or an error.
+///
+/// ```text
+/// #[message]
+/// #[derive(Debug)]
+/// enum CalcError { DivideByZero }
+/// ```
+///
+/// It derives serde's `Serialize` and `Deserialize` by the runtime's own path, so that the user's crate need not depend
+/// on serde. `#[serde(…)]` attributes work as ever, if they stand below `#[message]`. Generic types are supported as far
+/// as serde supports them.
+///
+/// Option: `crate = path::to::actor_runtime`.
+///
+/// Refused: items other than structs and enums, and a `derive` of what is derived already.
+#[proc_macro_attribute]
+pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    message::expand(arguments.into(), item.into()).into()
+}
+
+/// Runs an `async fn main` on a runtime of its own.
+///
+/// ```text
+/// #[actor_runtime::main]
+/// async fn main() -> Result<(), Box<dyn Error>> { … }
+/// ```
+///
+/// Option: `crate = path::to::actor_runtime`.
+///
+/// Refused: functions that are not `async`, take arguments, or are generic, `const`, `unsafe` or `extern`.
+#[proc_macro_attribute]
+pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(entry::Entry::Main, arguments.into(), item.into()).into()
+}
+
+/// Runs an `async fn` as a test, on a runtime and a node of its own.
+///
+/// ```text
+/// #[actor_runtime::test]
+/// async fn adds() -> Result<(), Failure> { … }
+/// ```
+///
+/// `#[should_panic]` and `#[ignore]` work as on any test.
+///
+/// Option: `crate = path::to::actor_runtime`.
+///
+/// Refused: as for [`macro@main`], and a second `#[test]`.
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(entry::Entry::Test, arguments.into(), item.into()).into()
+}

@@ -1,0 +1,144 @@
+//! One registered actor, as everybody but its own loop sees it.
+
+use std::sync::{Arc, Weak};
+
+use tokio::time::Instant;
+
+use super::{
+    StopReason,
+    mailbox::{Mailbox, Overflow},
+    methods::MethodTable,
+};
+use crate::{
+    actor_id::ActorId,
+    call::{AnyCall, Delivery, Failure, FailureKind, Hop, Link, Refused, Target},
+    context::Identity,
+    node::deadlines::Sweep,
+    service::{Access, Method},
+};
+
+/// One registered actor.
+pub(crate) struct ActorCell {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) limits: Limits,
+    methods: Arc<MethodTable>,
+    /// The same cell, for whoever looks after its deadlines.
+    this: Weak<Self>,
+}
+
+/// How much an actor takes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) mailbox: usize,
+    pub(crate) overflow: Overflow,
+    /// How many shared turns may overlap.
+    pub(crate) overlap: usize,
+}
+
+impl ActorCell {
+    pub(crate) fn new(identity: Identity, limits: Limits, methods: Arc<MethodTable>) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            identity: Arc::new(identity),
+            mailbox: Mailbox::new(limits.mailbox, limits.overflow),
+            limits,
+            methods,
+            this: this.clone(),
+        })
+    }
+
+    /// The link of a turn of this actor that waits for the call, innermost first; the call comes back to it (S5).
+    fn waiting_turn<'a>(&self, call: &'a dyn AnyCall) -> Option<&'a Link> {
+        call.head().chain.as_ref()?.iter().find(|link| link.actor == self.identity.id)
+    }
+}
+
+impl Target for ActorCell {
+    fn id(&self) -> ActorId {
+        self.identity.id
+    }
+
+    fn method(&self, id: u32) -> Option<&'static Method> {
+        self.methods.method(id)
+    }
+
+    fn services(&self) -> String {
+        self.methods.services()
+    }
+
+    fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused> {
+        let head = call.head();
+        let deadline = head.deadline;
+        let watch = match self.waiting_turn(&*call) {
+            None => {
+                if head.chain.as_ref().is_some_and(|chain| chain.length >= Link::MAX) {
+                    let failure = too_deep(&*call);
+                    return Err(Refused { call, failure });
+                }
+                self.mailbox.push(call)?
+            }
+            Some(link) if link.access == Access::Shared && head.method.access == Access::Shared => {
+                self.mailbox.join(call)?
+            }
+            Some(_) => {
+                let failure = self.cycle(&*call);
+                return Err(Refused { call, failure });
+            }
+        };
+        self.identity.node.expect_deadline(deadline, watch, || self.this.clone());
+        Ok(())
+    }
+
+    fn stop(&self, reason: StopReason) {
+        self.mailbox.stop(reason);
+    }
+
+    fn kill(&self, reason: StopReason) {
+        self.mailbox.kill(reason);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.mailbox.closed().is_some()
+    }
+}
+
+impl ActorCell {
+    fn cycle(&self, call: &dyn AnyCall) -> Failure {
+        let head = call.head();
+        let mut hops = head.chain.as_ref().map(|link| link.hops()).unwrap_or_default();
+        if let Some(at) = hops.iter().position(|hop| *hop.actor == *self.identity.name) {
+            hops.drain(..at);
+        }
+        let circle: Vec<String> = hops.iter().map(Hop::to_string).collect();
+        Failure::new(
+            FailureKind::Cycle,
+            Delivery::NotDelivered,
+            format!(
+                "{} → {} on {:?} would wait for itself; make the methods on the way `&self`, or start the call with \
+                 `ctx.spawn` and do not wait for it",
+                circle.join(" → "),
+                head.method,
+                self.identity.name,
+            ),
+        )
+        .with_hops(hops)
+    }
+}
+
+fn too_deep(call: &dyn AnyCall) -> Failure {
+    let hops = call.head().chain.as_ref().map(|link| link.hops()).unwrap_or_default();
+    let detail = format!("the chain of calls has more than {} turns that wait for each other", Link::MAX);
+    Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, detail).with_hops(hops)
+}
+
+impl Sweep for ActorCell {
+    fn sweep(&self, now: Instant) -> Option<Instant> {
+        self.mailbox.sweep(now)
+    }
+}
+
+impl Drop for ActorCell {
+    fn drop(&mut self) {
+        self.mailbox.close(StopReason::Abandoned);
+    }
+}

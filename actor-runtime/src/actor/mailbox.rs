@@ -1,0 +1,391 @@
+//! Where calls wait for their turn (S1, S3).
+//!
+//! ```text
+//!              push                      promote                    next
+//!   callers ──────────► waiting ·· FIFO ─────────► queue ·· FIFO ─────────► running ──► finished
+//!              │        (callers wait,             (at most `capacity`)    (so that deadlines
+//!              │         nothing is granted)                                are seen to end)
+//!              ├───────► joins        a call that its own chain's shared turn waits for (S5)
+//!   stop, kill └───────► closing      never behind user traffic
+//! ```
+//!
+//! A call in `waiting` belongs to its caller: the entry is a pointer to it, and goes when the caller goes. So what the
+//! mailbox itself can hold is bounded by its capacity.
+//!
+//! Invariants:
+//! 1. Calls leave in the order in which they came, joins apart; a call is handed out at most once.
+//! 2. `waiting` is empty unless `queue` is full.
+//! 3. Whoever parks as the receiver is woken by the next push, join, stop or kill.
+//! 4. After `close` every call that was not handed out is over, and every push is refused.
+//! 5. Nothing is allocated before the first message.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use slab::Slab;
+use tokio::time::Instant;
+
+use super::StopReason;
+use crate::{
+    call::{AnyCall, Delivery, Failure, FailureKind, Refused, Stage},
+    service::Access,
+    sync::{AtomicBool, Mutex, Ordering, lock},
+};
+
+/// A call on its way to an actor.
+type Entry = Arc<dyn AnyCall>;
+
+/// What a full mailbox does with a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The caller waits, in order and within its deadline.
+    #[default]
+    Wait,
+    /// The call fails at once with [`Overloaded`](FailureKind::Overloaded).
+    Fail,
+}
+
+/// The mailbox of one actor.
+pub(crate) struct Mailbox {
+    state: Mutex<State>,
+    /// Whether the actor is to end without finishing anything; read without the lock.
+    killed: AtomicBool,
+}
+
+struct State {
+    queue: VecDeque<Entry>,
+    waiting: VecDeque<Entry>,
+    joins: VecDeque<Entry>,
+    running: Slab<Entry>,
+    receiver: Option<Waker>,
+    /// Whether the parked receiver wants to know of new calls, or only of the end.
+    wants_calls: bool,
+    closing: Option<Arc<StopReason>>,
+    capacity: usize,
+    overflow: Overflow,
+    /// Whether somebody looks after the deadlines.
+    watched: bool,
+    /// `waiting` is searched for calls that are over when it reaches this length.
+    purge_at: usize,
+}
+
+/// What there is to do next.
+pub(crate) enum Step {
+    /// A turn to run.
+    Turn(Started),
+    /// The next call needs the actor for itself.
+    Blocked,
+    /// Nothing will come any more.
+    Closed,
+}
+
+/// A call that was handed out.
+pub(crate) struct Started {
+    pub(crate) call: Arc<dyn AnyCall>,
+    /// To be given back when the turn has ended.
+    pub(crate) slot: usize,
+}
+
+/// Which calls may be handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admit {
+    /// Any: no turn is running.
+    Any,
+    /// Shared ones: shared turns are running.
+    Shared,
+    /// Joins only: as many shared turns run as may, or the actor is about to stop.
+    Joins,
+}
+
+const PURGE_FROM: usize = 64;
+
+impl Mailbox {
+    pub(crate) fn new(capacity: usize, overflow: Overflow) -> Self {
+        Self {
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                waiting: VecDeque::new(),
+                joins: VecDeque::new(),
+                running: Slab::new(),
+                receiver: None,
+                wants_calls: false,
+                closing: None,
+                capacity: capacity.max(1),
+                overflow,
+                watched: false,
+                purge_at: PURGE_FROM,
+            }),
+            killed: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes a call. `Ok(true)` asks the caller to have the mailbox's deadlines looked after from now on.
+    pub(crate) fn push(&self, call: Entry) -> Result<bool, Refused> {
+        let mut state = lock(&self.state);
+        if let Some(reason) = &state.closing {
+            let failure = reason.refusal();
+            drop(state);
+            return Err(Refused { call, failure });
+        }
+        if state.queue.len() < state.capacity {
+            state.queue.push_back(call);
+        } else if let Err(call) = state.push_beyond_capacity(call) {
+            let failure = state.overloaded();
+            drop(state);
+            return Err(Refused { call, failure });
+        }
+        Ok(state.pushed().wake(state))
+    }
+
+    /// Takes a call that a running shared turn of this actor waits for: it does not queue.
+    pub(crate) fn join(&self, call: Entry) -> Result<bool, Refused> {
+        let mut state = lock(&self.state);
+        if let (Some(reason), true) = (&state.closing, state.running.is_empty()) {
+            let failure = reason.refusal();
+            drop(state);
+            return Err(Refused { call, failure });
+        }
+        state.joins.push_back(call);
+        Ok(state.pushed().wake(state))
+    }
+
+    /// The next thing to do. Parks the waker in `cx` if there is no turn to run now.
+    pub(crate) fn poll_next(&self, cx: &Context<'_>, finished: Option<usize>, admit: Admit) -> Poll<Step> {
+        let mut state = lock(&self.state);
+        let done = finished.and_then(|slot| state.running.try_remove(slot));
+        let step = state.next(admit);
+        if matches!(step, Poll::Pending | Poll::Ready(Step::Blocked)) {
+            state.wants_calls = step.is_pending() && admit != Admit::Joins;
+            park(&mut state.receiver, cx.waker());
+        }
+        drop(state);
+        drop(done);
+        step
+    }
+
+    /// A turn has ended.
+    pub(crate) fn finish(&self, slot: usize) {
+        let done = lock(&self.state).running.try_remove(slot);
+        drop(done);
+    }
+
+    /// Parks the waker in `cx` for the end only: an exclusive turn is waiting for something.
+    pub(crate) fn park_for_kill(&self, cx: &Context<'_>) {
+        let mut state = lock(&self.state);
+        state.wants_calls = false;
+        park(&mut state.receiver, cx.waker());
+    }
+
+    /// Whether the actor is to end at once.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Refuses new calls; what is queued is still run.
+    pub(crate) fn stop(&self, reason: StopReason) {
+        let mut state = lock(&self.state);
+        state.closing.get_or_insert_with(|| Arc::new(reason));
+        let receiver = state.receiver.take();
+        drop(state);
+        wake(receiver);
+    }
+
+    /// Ends everything now: refuses new calls, and fails what was not handed out.
+    pub(crate) fn kill(&self, reason: StopReason) {
+        self.killed.store(true, Ordering::Release);
+        self.close(reason);
+    }
+
+    /// Fails what was not handed out, with the first reason that was given.
+    pub(crate) fn close(&self, reason: StopReason) {
+        let mut state = lock(&self.state);
+        let reason = state.closing.get_or_insert_with(|| Arc::new(reason)).clone();
+        let mut left = std::mem::take(&mut state.queue);
+        left.append(&mut state.waiting);
+        left.append(&mut state.joins);
+        let receiver = state.receiver.take();
+        drop(state);
+        wake(receiver);
+        for call in left {
+            call.fail(&mut |_| reason.refusal());
+        }
+    }
+
+    /// The turns that were handed out and not given back are gone: whoever still waits for them is told so.
+    pub(crate) fn abandon_running(&self) {
+        let mut state = lock(&self.state);
+        let running = std::mem::take(&mut state.running);
+        let reason = state.closing.clone();
+        drop(state);
+        for (_, call) in running {
+            call.fail(&mut |stage| match &reason {
+                Some(reason) => reason.interruption(stage),
+                None => StopReason::Abandoned.interruption(stage),
+            });
+        }
+    }
+
+    /// Why it takes no more calls.
+    pub(crate) fn closed(&self) -> Option<Arc<StopReason>> {
+        lock(&self.state).closing.clone()
+    }
+
+    #[cfg(test)]
+    /// How many calls are queued, and how many callers wait for a place in the queue.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        let state = lock(&self.state);
+        (state.queue.len() + state.joins.len(), state.waiting.len())
+    }
+
+    /// Ends what has passed its deadline, and gives the next one; `None` if there is nothing left to look after.
+    pub(crate) fn sweep(&self, now: Instant) -> Option<Instant> {
+        let mut expired = Vec::new();
+        let mut state = lock(&self.state);
+        let state_ref = &mut *state;
+        state_ref.purge();
+        let in_front = state_ref.running.iter().next().map(|(_, call)| call.clone());
+        let mut next: Option<Instant> = None;
+        let queued =
+            state_ref.queue.iter().chain(&state_ref.waiting).chain(&state_ref.joins).map(|call| (call, true));
+        let running = state_ref.running.iter().map(|(_, call)| (call, false));
+        for (call, is_queued) in queued.chain(running) {
+            match call.head().deadline {
+                Some(deadline) if deadline <= now => {
+                    expired.push((call.clone(), if is_queued { in_front.clone() } else { None }));
+                }
+                Some(deadline) if call.stage() != Stage::Over => {
+                    next = Some(next.map_or(deadline, |next| next.min(deadline)));
+                }
+                _ => {}
+            }
+        }
+        state_ref.watched = next.is_some();
+        drop(state);
+        for (call, in_front) in expired {
+            call.fail(&mut |stage| deadline_exceeded(&*call, stage, in_front.as_deref()));
+        }
+        next
+    }
+}
+
+impl State {
+    fn push_beyond_capacity(&mut self, call: Entry) -> Result<(), Entry> {
+        if self.overflow == Overflow::Fail || self.waiting.len() >= self.purge_at {
+            self.purge();
+        }
+        if self.queue.len() < self.capacity {
+            self.queue.push_back(call);
+        } else if self.overflow == Overflow::Wait {
+            self.waiting.push_back(call);
+        } else {
+            return Err(call);
+        }
+        Ok(())
+    }
+
+    /// Forgets calls that are over: callers that left must not keep others out.
+    fn purge(&mut self) {
+        let alive = |call: &Entry| call.stage() != Stage::Over;
+        self.queue.retain(alive);
+        self.waiting.retain(alive);
+        self.joins.retain(alive);
+        while self.queue.len() < self.capacity {
+            let Some(call) = self.waiting.pop_front() else { break };
+            self.queue.push_back(call);
+        }
+        self.purge_at = PURGE_FROM.max(2 * self.waiting.len());
+    }
+
+    fn next(&mut self, admit: Admit) -> Poll<Step> {
+        if let Some(call) = self.joins.pop_front() {
+            return Poll::Ready(self.start(call));
+        }
+        let call = match (self.queue.front(), admit) {
+            (None, Admit::Any) if self.closing.is_some() => return Poll::Ready(Step::Closed),
+            (None, _) | (_, Admit::Joins) => return Poll::Pending,
+            (Some(call), Admit::Shared) if call.head().method.access == Access::Exclusive => {
+                return Poll::Ready(Step::Blocked);
+            }
+            (Some(_), _) => self.queue.pop_front(),
+        };
+        let Some(call) = call else { return Poll::Pending };
+        if let Some(promoted) = self.waiting.pop_front() {
+            self.queue.push_back(promoted);
+        }
+        Poll::Ready(self.start(call))
+    }
+
+    fn start(&mut self, call: Entry) -> Step {
+        let slot = self.running.insert(call.clone());
+        Step::Turn(Started { call, slot })
+    }
+
+    fn pushed(&mut self) -> Pushed {
+        let watch = !std::mem::replace(&mut self.watched, true);
+        Pushed {
+            watch,
+            receiver: if self.wants_calls || !self.joins.is_empty() { self.receiver.take() } else { None },
+        }
+    }
+
+    fn overloaded(&self) -> Failure {
+        Failure::new(
+            FailureKind::Overloaded,
+            Delivery::NotDelivered,
+            format!(
+                "the mailbox is full ({} calls), and the actor was registered with `Overflow::Fail`; call again later, or call another actor",
+                self.capacity
+            ),
+        )
+    }
+}
+
+/// What a push leaves to be done once the lock is released.
+struct Pushed {
+    watch: bool,
+    receiver: Option<Waker>,
+}
+
+impl Pushed {
+    fn wake(self, state: crate::sync::MutexGuard<'_, State>) -> bool {
+        drop(state);
+        wake(self.receiver);
+        self.watch
+    }
+}
+
+fn park(slot: &mut Option<Waker>, waker: &Waker) {
+    match slot {
+        Some(parked) => parked.clone_from(waker),
+        None => *slot = Some(waker.clone()),
+    }
+}
+
+fn wake(receiver: Option<Waker>) {
+    if let Some(receiver) = receiver {
+        receiver.wake();
+    }
+}
+
+/// The failure of a call that ran out of time here, saying who it waited for.
+fn deadline_exceeded(call: &dyn AnyCall, stage: Stage, in_front: Option<&dyn AnyCall>) -> Failure {
+    let head = call.head();
+    let hops = head.chain.as_ref().map(|link| link.hops()).unwrap_or_default();
+    let (delivery, detail) = match (stage, in_front) {
+        (Stage::Running, _) => {
+            let waits = head.waits_for().map(|hop| format!("; it was waiting for {hop}")).unwrap_or_default();
+            (Delivery::Unknown, format!("its turn did not end in time{waits}"))
+        }
+        (_, Some(running)) => {
+            let head = running.head();
+            let waits =
+                head.waits_for().map(|hop| format!(", which was waiting for {hop}")).unwrap_or_default();
+            (Delivery::NotDelivered, format!("it was still queued behind a turn of {}{waits}", head.method))
+        }
+        (_, None) => (Delivery::NotDelivered, "it was still queued".to_owned()),
+    };
+    Failure::new(FailureKind::DeadlineExceeded, delivery, detail).with_hops(hops)
+}

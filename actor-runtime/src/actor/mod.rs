@@ -1,0 +1,74 @@
+//! Actors: state that calls take turns on.
+//!
+//! ```text
+//!   Target::admit ──► cycle? join? ──► Mailbox ──► turn loop ──► Services::{shared, exclusive} ──► handler
+//!                     (S5)             (S1, S3)    (S1, S4)
+//! ```
+
+mod cell;
+mod mailbox;
+mod methods;
+mod shared;
+mod stop;
+mod turn;
+mod turns;
+
+pub(crate) use cell::{ActorCell, Limits};
+pub use mailbox::Overflow;
+pub(crate) use methods::MethodTables;
+pub use stop::StopReason;
+pub(crate) use turns::{run, run_parallel};
+
+use crate::service::Services;
+
+/// A type whose values live behind a mailbox: state, and the services that reach it.
+///
+/// `#[actor_service]` on the impl of a service writes this for an actor of one service. An actor of several services
+/// marks their impls `#[actor_service(part)]` and says which they are:
+///
+/// ```
+/// use actor_runtime::prelude::*;
+///
+/// #[actor_service]
+/// trait Add {
+///     async fn add(&mut self, n: u64) -> u64;
+/// }
+///
+/// #[actor_service]
+/// trait Reset {
+///     async fn reset(&mut self);
+/// }
+///
+/// #[derive(Default)]
+/// struct Counter(u64);
+///
+/// impl Actor for Counter {
+///     type Services = (AddService, ResetService);
+/// }
+///
+/// #[actor_service(part)]
+/// impl Add for Counter {
+///     async fn add(&mut self, n: u64) -> u64 {
+///         self.0 += n;
+///         self.0
+///     }
+/// }
+///
+/// #[actor_service(part)]
+/// impl Reset for Counter {
+///     async fn reset(&mut self) {
+///         self.0 = 0;
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an actor",
+    label = "not an actor",
+    note = "write `#[actor_service]` above the `impl SomeService for {Self}`",
+    note = "for several services, write `#[actor_service(part)]` above each impl, and \
+            `impl Actor for {Self} {{ type Services = (FooService, BarService); }}`"
+)]
+pub trait Actor: Sized + Send + 'static {
+    /// The services that reach this actor: a tuple of what `#[actor_service]` calls `FooService`.
+    type Services: Services<Self>;
+}

@@ -1,0 +1,157 @@
+//! One turn: a handler's future in its context, with its panic caught and its caller watched (S4, S7).
+
+use std::{
+    any::Any,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+
+use super::{Actor, ActorCell};
+use crate::{
+    call::{AnyCall, Delivery, Failure, FailureKind},
+    context::{ActorContext, InContext, enter},
+    layer,
+    names::BoxFuture,
+    service::{Access, Services, SharedRef, Turn, TurnEnd},
+};
+
+pin_project! {
+    /// A turn under way.
+    pub(super) struct RunningTurn<F> {
+        #[pin]
+        handler: InContext<F>,
+        call: Arc<dyn AnyCall>,
+        // A shared turn ends with its caller's interest; an exclusive one may have half changed the state.
+        droppable: bool,
+    }
+}
+
+/// How a turn left its actor.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// As good as before.
+    Intact,
+    /// A handler panicked: nobody knows what the state is worth.
+    Panicked {
+        /// `Service/method`.
+        method: String,
+        message: String,
+    },
+}
+
+/// A turn of a `&self` method.
+pub(super) fn shared<'a, A: Actor>(
+    actor: SharedRef<'a, A>,
+    cell: &'a Arc<ActorCell>,
+    call: Arc<dyn AnyCall>,
+) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
+    let in_turn = call.clone();
+    running(cell, call, async move {
+        let turn = turn(cell, &in_turn);
+        let end = if turn.publish {
+            A::Services::shared(actor, turn).await
+        } else {
+            layered(cell, &in_turn, Box::pin(A::Services::shared(actor, turn))).await
+        };
+        finish(cell, &*in_turn, end);
+    })
+}
+
+/// A turn of a `&mut self` method.
+pub(super) fn exclusive<'a, A: Actor>(
+    actor: &'a mut A,
+    cell: &'a Arc<ActorCell>,
+    call: Arc<dyn AnyCall>,
+) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
+    let in_turn = call.clone();
+    running(cell, call, async move {
+        let turn = turn(cell, &in_turn);
+        let end = if turn.publish {
+            A::Services::exclusive(actor, turn).await
+        } else {
+            layered(cell, &in_turn, Box::pin(A::Services::exclusive(actor, turn))).await
+        };
+        finish(cell, &*in_turn, end);
+    })
+}
+
+fn running<F: Future<Output = ()>>(
+    cell: &Arc<ActorCell>,
+    call: Arc<dyn AnyCall>,
+    handler: F,
+) -> RunningTurn<F> {
+    let context = ActorContext::of_turn(cell.identity.clone(), call.clone());
+    let droppable = call.head().method.access == Access::Shared;
+    RunningTurn { handler: enter(context, handler), call, droppable }
+}
+
+fn turn(cell: &ActorCell, call: &Arc<dyn AnyCall>) -> Turn {
+    let node = &cell.identity.node;
+    Turn {
+        call: call.clone(),
+        limit: node.config().max_message_bytes,
+        publish: node.server_layers().is_empty(),
+    }
+}
+
+/// The handler inside the node's layers. Boxed: a node without layers has no place for it in its turns.
+async fn layered<'a>(
+    cell: &'a ActorCell,
+    call: &'a Arc<dyn AnyCall>,
+    handler: BoxFuture<'a, TurnEnd>,
+) -> TurnEnd {
+    let node = &cell.identity.node;
+    let remaining = call.head().deadline.map(|deadline| deadline.saturating_duration_since(node.now()));
+    let inner = async move {
+        // A call that was over before its turn has nobody who would read this.
+        handler
+            .await
+            .unwrap_or_else(|| Err(Failure::new(FailureKind::Cancelled, Delivery::NotDelivered, "too late")))
+    };
+    let end = layer::through(node.server_layers(), &**call, remaining, inner);
+    Some(end.await)
+}
+
+/// Ends the call with what the turn gave, unless the turn has done so itself.
+fn finish(cell: &ActorCell, call: &dyn AnyCall, end: TurnEnd) {
+    match end {
+        None => {}
+        Some(Ok(_)) if cell.identity.node.server_layers().is_empty() => {}
+        Some(end) => call.publish(end),
+    }
+}
+
+impl<F: Future<Output = ()>> Future for RunningTurn<F> {
+    type Output = Left;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {
+        let mut this = self.project();
+        // The handler is not used again after a panic, and what it borrowed is given up by the loop.
+        match catch_unwind(AssertUnwindSafe(|| this.handler.as_mut().poll(cx))) {
+            Ok(Poll::Ready(())) => Poll::Ready(Left::Intact),
+            Ok(Poll::Pending) if *this.droppable && !this.call.park_turn(cx.waker()) => {
+                Poll::Ready(Left::Intact)
+            }
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(panic) => {
+                let method = this.call.head().method.to_string();
+                let message = text_of(&*panic);
+                tracing::error!(%method, actor = %this.call.head().name, %message, "a handler panicked");
+                let detail = format!("the handler panicked: {message}; its actor stops");
+                this.call
+                    .fail(&mut |_| Failure::new(FailureKind::Panicked, Delivery::Unknown, detail.clone()));
+                Poll::Ready(Left::Panicked { method, message })
+            }
+        }
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "not a text".to_owned())
+}

@@ -1,0 +1,165 @@
+//! The loop of an actor: which turn runs when (S1, S4).
+//!
+//! ```text
+//!   idle ──shared call──► shared phase: turns overlap, until the next call is exclusive and all have ended ──┐
+//!    ▲ └─exclusive call─► one turn, alone ───────────────────────────────────────────────────────────────────┤
+//!    └───────────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The actor is owned by the loop and borrowed by its turns, so the borrow checker proves S1; there are no locks
+//! around the state.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{
+    Actor, ActorCell, StopReason,
+    mailbox::{Admit, Started, Step},
+    shared::SharedPhase,
+    turn::{self, Left},
+};
+use crate::{
+    call::AnyCall,
+    service::{Access, SharedRef},
+};
+
+/// How many turns run before the loop lets other tasks of its thread go first.
+const BUDGET: u32 = 64;
+
+/// Runs an actor whose shared turns overlap on the actor's own task.
+pub(crate) async fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) {
+    let _end = End(cell.clone());
+    let mut budget = BUDGET;
+    let mut finished = None;
+    loop {
+        let Started { call, slot } = match next(&cell, finished.take()).await {
+            Some(started) => started,
+            None => return,
+        };
+        let left = match call.head().method.access {
+            Access::Exclusive => {
+                let left = alone(&cell, pin!(turn::exclusive(&mut actor, &cell, call))).await;
+                finished = Some(slot);
+                left
+            }
+            Access::Shared => {
+                let actor = SharedRef::new(&actor);
+                let start = |call: Arc<dyn AnyCall>| turn::shared(actor, &cell, call);
+                SharedPhase::run(&cell, Started { call, slot }, cell.limits.overlap, start).await
+            }
+        };
+        if stopped(&cell, left) {
+            return;
+        }
+        spend(&mut budget).await;
+    }
+}
+
+/// Runs an actor whose shared turns run on up to `tasks` tasks of their own.
+pub(crate) async fn run_parallel<A: Actor + Sync>(actor: A, cell: Arc<ActorCell>, tasks: usize) {
+    let _end = End(cell.clone());
+    let mut budget = BUDGET;
+    let mut actor = Arc::new(actor);
+    let mut finished = None;
+    loop {
+        let Started { call, slot } = match next(&cell, finished.take()).await {
+            Some(started) => started,
+            None => return,
+        };
+        let left = match call.head().method.access {
+            Access::Exclusive => {
+                // All shared turns have ended, and with them their clones.
+                let Some(actor) = Arc::get_mut(&mut actor) else { return };
+                let left = alone(&cell, pin!(turn::exclusive(actor, &cell, call))).await;
+                finished = Some(slot);
+                left
+            }
+            Access::Shared => {
+                let start = |call: Arc<dyn AnyCall>| on_a_task(actor.clone(), cell.clone(), call);
+                SharedPhase::run(&cell, Started { call, slot }, tasks, start).await
+            }
+        };
+        if stopped(&cell, left) {
+            return;
+        }
+        spend(&mut budget).await;
+    }
+}
+
+/// A shared turn on a task of its own; dropping this ends it.
+async fn on_a_task<A: Actor + Sync>(actor: Arc<A>, cell: Arc<ActorCell>, call: Arc<dyn AnyCall>) -> Left {
+    let node = cell.identity.node.clone();
+    let task = node.spawn_bare(async move { turn::shared(SharedRef::new(&*actor), &cell, call).await });
+    let _abort = task.abort_on_drop();
+    // The turn catches its handler's panics; a task that is gone all the same was ended with its runtime.
+    task.await.unwrap_or(Left::Intact)
+}
+
+/// The next call; `None` when the actor is to end.
+async fn next(cell: &ActorCell, mut finished: Option<usize>) -> Option<Started> {
+    let step = poll_fn(|cx| {
+        if cell.mailbox.is_killed() {
+            return Poll::Ready(Step::Closed);
+        }
+        cell.mailbox.poll_next(cx, finished.take(), Admit::Any)
+    });
+    match step.await {
+        Step::Turn(started) => Some(started),
+        // Nothing is running that the next call could have to wait for.
+        Step::Blocked | Step::Closed => None,
+    }
+}
+
+/// Runs an exclusive turn to its end, or to the end of the actor.
+async fn alone(cell: &ActorCell, mut turn: Pin<&mut impl Future<Output = Left>>) -> Left {
+    poll_fn(|cx: &mut Context<'_>| {
+        if let Poll::Ready(left) = turn.as_mut().poll(cx) {
+            return Poll::Ready(left);
+        }
+        cell.mailbox.park_for_kill(cx);
+        if cell.mailbox.is_killed() { Poll::Ready(Left::Intact) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Whether the actor is at its end after a turn.
+fn stopped(cell: &ActorCell, left: Left) -> bool {
+    if let Left::Panicked { method, message } = left {
+        cell.mailbox.kill(StopReason::Panicked { method, message });
+    }
+    cell.mailbox.is_killed()
+}
+
+async fn spend(budget: &mut u32) {
+    *budget -= 1;
+    if *budget == 0 {
+        *budget = BUDGET;
+        yield_now().await;
+    }
+}
+
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// However the loop ends, also by its task being dropped: nobody waits for it afterwards.
+struct End(Arc<ActorCell>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.mailbox.close(StopReason::Abandoned);
+        self.0.mailbox.abandon_running();
+    }
+}

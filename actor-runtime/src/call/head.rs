@@ -1,0 +1,48 @@
+use std::sync::{Arc, OnceLock};
+
+use tokio::time::Instant;
+
+use super::{Hop, Link, Metadata};
+use crate::{
+    actor_id::{ActorId, NodeId},
+    service::Method,
+};
+
+/// What everybody who carries a call may know of it. Fixed before the call is handed to anyone.
+#[derive(Debug)]
+pub struct CallHead {
+    pub(crate) method: &'static Method,
+    /// The name that the caller called.
+    pub(crate) name: Arc<str>,
+    /// On the clock of the node that holds the call.
+    pub(crate) deadline: Option<Instant>,
+    /// The turn that waits for this call.
+    pub(crate) chain: Option<Arc<Link>>,
+    pub(crate) caller: Option<Caller>,
+    pub(crate) metadata: Option<Box<Metadata>>,
+    /// Its own turn, once that has made a call itself.
+    pub(crate) turn: OnceLock<Arc<Link>>,
+}
+
+impl CallHead {
+    /// A call of a method that nobody has made yet.
+    pub(crate) fn new(method: &'static Method, name: Arc<str>) -> Self {
+        let turn = OnceLock::new();
+        Self { method, name, deadline: None, chain: None, caller: None, metadata: None, turn }
+    }
+
+    /// What the turn of this call waits for, if it is known.
+    pub(crate) fn waits_for(&self) -> Option<Hop> {
+        self.turn.get()?.waits_for()
+    }
+}
+
+/// Who made a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Caller {
+    /// The caller's node.
+    pub node: NodeId,
+    /// The actor in whose turn the call was made; none if it was made outside a turn.
+    pub actor: Option<ActorId>,
+}

@@ -1,0 +1,159 @@
+//! Calls that came over a transport.
+
+use std::{
+    any::Any,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    AnyCall, CallHead, Delivery, Failure, FailureKind,
+    phase::{Far, Phase, Stage},
+};
+use crate::{
+    codec::CodecError,
+    service::Status,
+    sync::{Mutex, lock},
+};
+
+/// A call whose arguments came as bytes and whose reply leaves as bytes.
+pub(crate) struct InboundCall {
+    head: CallHead,
+    sink: Box<dyn ReplySink>,
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    body: Option<Bytes>,
+    reply: Option<(Status, Bytes)>,
+}
+
+/// The end of a call as it travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WireReply {
+    /// It ran to its end.
+    Ended(Status, Bytes),
+    /// It did not.
+    Failed(Failure),
+}
+
+/// The way back to the caller.
+pub(crate) trait ReplySink: Send + Sync {
+    /// Sends the end of the call; called at most once.
+    fn send(&self, reply: WireReply);
+}
+
+impl InboundCall {
+    pub(crate) fn new(head: CallHead, body: Bytes, sink: Box<dyn ReplySink>) -> Self {
+        let state = State { phase: Phase::default(), body: Some(body), reply: None };
+        Self { head, sink, state: Mutex::new(state) }
+    }
+
+    fn end(&self, reply: impl FnOnce(Stage) -> WireReply, by_reply: bool) {
+        let mut state = lock(&self.state);
+        let stage = state.phase.stage();
+        let Some(ended) = state.phase.end() else { return };
+        state.body = None;
+        drop(state);
+        self.sink.send(reply(stage));
+        if by_reply {
+            ended.notify_reply();
+        } else {
+            ended.notify();
+        }
+    }
+}
+
+impl AnyCall for InboundCall {
+    fn head(&self) -> &CallHead {
+        &self.head
+    }
+
+    fn head_mut(&mut self) -> &mut CallHead {
+        &mut self.head
+    }
+
+    fn stage(&self) -> Stage {
+        lock(&self.state).phase.stage()
+    }
+
+    fn fail(&self, failure: &mut dyn FnMut(Stage) -> Failure) {
+        self.end(|stage| WireReply::Failed(failure(stage)), false);
+    }
+
+    fn abandon(&self) {
+        let mut state = lock(&self.state);
+        let Some(ended) = state.phase.end() else { return };
+        state.body = None;
+        drop(state);
+        ended.notify();
+    }
+
+    /// Nobody in this process waits for it.
+    fn poll_over(&self, _: &mut Context<'_>) -> Poll<bool> {
+        Poll::Ready(false)
+    }
+
+    fn peek(&self) -> Result<Status, Failure> {
+        let detail = "the end of a call is known to its caller only";
+        Err(Failure::new(FailureKind::Internal, Delivery::Unknown, detail))
+    }
+
+    fn overrule(&self, failure: Failure) {
+        self.end(|_| WireReply::Failed(failure), false);
+    }
+
+    /// The failure is on its way.
+    fn locate(&self, _: &str) {}
+
+    /// It was encoded.
+    #[cfg(debug_assertions)]
+    fn check_encoding(&self) {}
+
+    fn park_turn(&self, waker: &Waker) -> bool {
+        let mut state = lock(&self.state);
+        state.phase.park_turn(waker);
+        !state.phase.is_over()
+    }
+
+    fn publish(&self, end: Result<Status, Failure>) {
+        let stored = lock(&self.state).reply.take();
+        let reply = match (end, stored) {
+            (Ok(_), Some((status, body))) => WireReply::Ended(status, body),
+            (Ok(_), None) => return,
+            (Err(failure), _) => WireReply::Failed(failure),
+        };
+        self.end(|_| reply, true);
+    }
+
+    fn claim_encoded(&self) -> Option<Result<Bytes, CodecError>> {
+        let mut state = lock(&self.state);
+        if state.phase.claim() { state.body.take().map(Ok) } else { None }
+    }
+
+    fn accept_encoded(&self, status: Status, body: Bytes, publish: bool) {
+        lock(&self.state).reply = Some((status, body));
+        if publish {
+            self.publish(Ok(status));
+        }
+    }
+
+    /// Calls are not passed on.
+    fn encode_request(&self, _: usize, out: BytesMut) -> Result<BytesMut, CodecError> {
+        Ok(out)
+    }
+
+    fn sent(&self, far: Far) {
+        lock(&self.state).phase.sent(far);
+    }
+
+    fn receive(&self, reply: WireReply) {
+        self.end(|_| reply, true);
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

@@ -1,0 +1,40 @@
+//! A call in flight, seen from nowhere in particular: the client makes it, queues carry it, an actor answers it.
+//!
+//! ```text
+//!   client ──► TypedCall<S>  ─┐                          ┌─ head: method, deadline, chain, caller, metadata
+//!                             ├─ Arc<dyn AnyCall> ──────►│  phase: waiting → running → over
+//!   wire   ──► InboundCall   ─┘   in gates, mailboxes,   └─ who waits: the caller's waker, the turn's waker
+//!                                 turns
+//! ```
+//!
+//! There is one allocation a call: the request, the reply and both wakers live in it. Nothing here knows an actor, a
+//! node or a transport.
+//!
+//! Invariants:
+//! 1. A call is over exactly once, by whoever comes first: its reply, a failure, its deadline, or its caller leaving.
+//! 2. What comes later is dropped without an effect.
+//! 3. A call is claimed for running at most once, and never when it is over.
+//! 4. No waker is woken and no user value is dropped while a lock is held.
+
+mod chain;
+mod failure;
+mod head;
+mod inbound;
+mod metadata;
+mod options;
+mod phase;
+mod target;
+mod typed;
+
+pub use chain::Link;
+pub use failure::{CallError, Delivery, Failure, FailureKind, Hop};
+pub use head::{CallHead, Caller};
+pub use inbound::WireReply;
+pub(crate) use inbound::{InboundCall, ReplySink};
+pub use metadata::{Metadata, MetadataError};
+pub use options::CallOptions;
+pub(crate) use options::Timeout;
+pub use phase::{Far, Leave, Stage};
+pub(crate) use target::{Refused, Target};
+pub use typed::{AnyCall, ResultType, take, wrong_reply};
+pub(crate) use typed::{Payload, TypedCall, accept_response, take_request};

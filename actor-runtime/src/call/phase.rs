@@ -1,0 +1,116 @@
+use std::{sync::Arc, task::Waker};
+
+/// Where a call is in its life, and who waits for the next step. Kept under the lock of the call it belongs to.
+#[derive(Default)]
+pub(super) struct Phase {
+    stage: Stage,
+    /// Who waits for the end.
+    caller: Option<Waker>,
+    /// The turn that runs the call, if it waits for something.
+    turn: Option<Waker>,
+    /// Who has to be told, far away, that the caller left.
+    far: Option<Far>,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// No handler has seen it.
+    #[default]
+    Waiting,
+    /// A handler has it.
+    Running,
+    /// It has a reply or a failure, or its caller has left.
+    Over,
+}
+
+/// Carries the news that a caller left to where its call is.
+pub trait Leave: Send + Sync {
+    /// The caller of this call is gone.
+    fn left(&self, call: u64);
+}
+
+/// A call that was sent away, under this number.
+pub struct Far {
+    pub(crate) link: Arc<dyn Leave>,
+    pub(crate) call: u64,
+}
+
+/// Who is to be told that a call is over; told by dropping the lock first.
+#[must_use = "call `notify` once the lock is released"]
+pub(super) struct Ended {
+    caller: Option<Waker>,
+    turn: Option<Waker>,
+    far: Option<Far>,
+}
+
+impl Phase {
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// The call goes to a handler; false if it is too late for that.
+    pub(super) fn claim(&mut self) -> bool {
+        let claimed = self.stage == Stage::Waiting;
+        if claimed {
+            self.stage = Stage::Running;
+        }
+        claimed
+    }
+
+    /// The call is over; `None` if it was so before.
+    pub(super) fn end(&mut self) -> Option<Ended> {
+        if self.is_over() {
+            return None;
+        }
+        self.stage = Stage::Over;
+        Some(Ended { caller: self.caller.take(), turn: self.turn.take(), far: self.far.take() })
+    }
+
+    /// The caller wants to be woken at the end.
+    pub(super) fn park_caller(&mut self, waker: &Waker) {
+        park(&mut self.caller, waker);
+    }
+
+    /// The turn waits; it wants to be woken if the call ends without it.
+    pub(super) fn park_turn(&mut self, waker: &Waker) {
+        park(&mut self.turn, waker);
+    }
+
+    pub(super) fn sent(&mut self, far: Far) {
+        self.far = Some(far);
+    }
+}
+
+fn park(slot: &mut Option<Waker>, waker: &Waker) {
+    match slot {
+        Some(parked) => parked.clone_from(waker),
+        None => *slot = Some(waker.clone()),
+    }
+}
+
+impl Ended {
+    /// The call ended by its reply: its turn has ended by itself, and nobody far away needs to know.
+    pub(super) fn notify_reply(self) {
+        if let Some(caller) = self.caller {
+            caller.wake();
+        }
+    }
+
+    /// The call ended otherwise: its turn, here or far away, has nobody left to work for.
+    pub(super) fn notify(self) {
+        if let Some(far) = self.far {
+            far.link.left(far.call);
+        }
+        if let Some(turn) = self.turn {
+            turn.wake();
+        }
+        if let Some(caller) = self.caller {
+            caller.wake();
+        }
+    }
+}

@@ -1,0 +1,36 @@
+use std::sync::Arc;
+
+use super::{AnyCall, Failure};
+use crate::{actor::StopReason, actor_id::ActorId, service::Method};
+
+/// An actor as callers see it: something with an id that takes calls.
+pub(crate) trait Target: Send + Sync {
+    /// Which registration it is.
+    fn id(&self) -> ActorId;
+
+    /// The method that it serves under this id.
+    fn method(&self, id: u32) -> Option<&'static Method>;
+
+    /// The services that it serves, for error texts.
+    fn services(&self) -> String;
+
+    /// Takes the call: from now on it will be over some time, without anybody's further help.
+    fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused>;
+
+    /// Refuses new calls and ends when what is queued is done.
+    fn stop(&self, reason: StopReason);
+
+    /// Ends now.
+    fn kill(&self, reason: StopReason);
+
+    /// Whether it takes no more calls.
+    fn is_closed(&self) -> bool;
+}
+
+/// A call that was not taken: no handler has seen it, and nobody but the caller holds it.
+pub(crate) struct Refused {
+    /// The call.
+    pub(crate) call: Arc<dyn AnyCall>,
+    /// Why, as its caller will see it if there is no other place to go.
+    pub(crate) failure: Failure,
+}

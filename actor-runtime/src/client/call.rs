@@ -1,0 +1,206 @@
+//! One call as its caller holds it: a future.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::gate::Gate;
+use crate::{
+    Node,
+    call::{AnyCall, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Link, Timeout},
+    context, layer,
+    names::BoxFuture,
+    service::{MethodTimeout, Status},
+};
+
+/// A call of a method: a future of its end. Nothing is sent before the first poll.
+///
+/// It owns its arguments, so it can be moved to another task. Options set here go before those of the client.
+///
+/// # Cancel safety
+/// Dropping it cancels the call: what is queued is not run, a running `&self` turn ends at its next await, a running
+/// `&mut self` turn goes on to its end without a reader (S7).
+///
+/// # Panics
+/// Polling it again after it ended panics, as with every future.
+#[must_use = "a call does nothing unless it is awaited"]
+pub struct Call<O> {
+    gate: Arc<Gate>,
+    call: Arc<dyn AnyCall>,
+    finish: fn(&dyn AnyCall) -> O,
+    options: CallOptions,
+    progress: Progress,
+}
+
+enum Progress {
+    Created,
+    Waiting,
+    /// Inside the node's client layers.
+    Layered(BoxFuture<'static, ()>),
+    Ended,
+}
+
+impl<O> Call<O> {
+    pub(super) fn new(gate: Arc<Gate>, call: Arc<dyn AnyCall>, finish: fn(&dyn AnyCall) -> O) -> Self {
+        Self { gate, call, finish, options: CallOptions::new(), progress: Progress::Created }
+    }
+
+    /// Has the call fail at its first poll.
+    pub(super) fn refuse(&self, failure: &Failure) {
+        self.call.fail(&mut |_| failure.clone());
+    }
+
+    /// How long the call may take, from its first poll on. See [`CallOptions::timeout`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options = mem::take(&mut self.options).timeout(timeout);
+        self
+    }
+
+    /// No deadline at all. See [`CallOptions::no_timeout`].
+    pub fn no_timeout(mut self) -> Self {
+        self.options = mem::take(&mut self.options).no_timeout();
+        self
+    }
+
+    /// Adds an entry to what travels with the call. See [`CallOptions::metadata`].
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options = mem::take(&mut self.options).metadata(name, value);
+        self
+    }
+
+    /// Options that go before those set so far.
+    pub fn with_options(mut self, options: CallOptions) -> Self {
+        self.options = options.or(&self.options);
+        self
+    }
+
+    fn start(&mut self) {
+        let failure = match self.prepare() {
+            Ok(node) => {
+                if node.client_layers().is_empty() {
+                    self.gate.pass(&node, self.call.clone());
+                    self.progress = Progress::Waiting;
+                } else {
+                    self.progress =
+                        Progress::Layered(Box::pin(layered(node, self.gate.clone(), self.call.clone())));
+                }
+                return;
+            }
+            Err(failure) => failure,
+        };
+        self.refuse(&failure);
+        self.progress = Progress::Waiting;
+    }
+
+    /// Says for the call who makes it, from which turn, and until when.
+    fn prepare(&mut self) -> Result<Node, Failure> {
+        let node = self.gate.node()?.clone();
+        let options = mem::take(&mut self.options).or(self.gate.options());
+        if let Some(error) = options.refused {
+            return Err(Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, error.to_string()));
+        }
+        // Nobody else has the call yet.
+        let Some(call) = Arc::get_mut(&mut self.call) else { return Ok(node) };
+        let head = call.head_mut();
+        let own = match (options.timeout, head.method.timeout) {
+            (Some(Timeout::After(timeout)), _) => Some(timeout),
+            (Some(Timeout::Never), _) => None,
+            (None, MethodTimeout::After(timeout)) => Some(timeout),
+            (None, MethodTimeout::Never) => None,
+            (None, MethodTimeout::Default) => Some(node.config().default_timeout),
+        };
+        head.deadline = own.and_then(|timeout| node.now().checked_add(timeout));
+        head.metadata = options.metadata;
+        head.caller = Some(Caller { node: node.id(), actor: None });
+        context::with_current(|context| {
+            head.caller = Some(Caller { node: context.node().id(), actor: Some(context.actor_id()) });
+            head.chain = context.link();
+            head.deadline = match (head.deadline, context.deadline()) {
+                (Some(own), Some(inherited)) => Some(own.min(inherited)),
+                (own, inherited) => own.or(inherited),
+            };
+        });
+        match &head.chain {
+            Some(chain) if chain.length > Link::MAX => return Err(too_deep(chain)),
+            Some(chain) => {
+                chain.wait_for(Hop { actor: head.name.to_string(), method: head.method.to_string() })
+            }
+            None => {}
+        }
+        Ok(node)
+    }
+}
+
+fn too_deep(chain: &Link) -> Failure {
+    let detail = format!("the chain of calls has more than {} turns that wait for each other", Link::MAX);
+    Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, detail).with_hops(chain.hops())
+}
+
+/// The call inside the node's client layers.
+async fn layered(node: Node, gate: Arc<Gate>, call: Arc<dyn AnyCall>) {
+    let remaining = call.head().deadline.map(|deadline| deadline.saturating_duration_since(node.now()));
+    let inner = async {
+        gate.pass(&node, call.clone());
+        poll_fn(|cx| call.poll_over(cx).map(drop)).await;
+        call.peek()
+    };
+    let end: Result<Status, Failure> = layer::through(node.client_layers(), &*call, remaining, inner).await;
+    if let Err(failure) = end {
+        call.overrule(failure);
+    } else {
+        // A layer that says the call ended, without having run it, has nothing to show for it.
+        call.fail(&mut |_| {
+            let detail = "a client layer ended the call without running it; return a `Failure` instead";
+            Failure::new(FailureKind::Internal, Delivery::NotDelivered, detail)
+        });
+    }
+}
+
+impl<O> Future for Call<O> {
+    type Output = O;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
+        let this = &mut *self;
+        if let Progress::Created = this.progress {
+            this.start();
+        }
+        let over = match &mut this.progress {
+            Progress::Layered(layered) => layered.as_mut().poll(cx).map(|()| true),
+            Progress::Waiting => this.call.poll_over(cx),
+            Progress::Created | Progress::Ended => panic!("a call was polled after it had ended"),
+        };
+        over.map(|failed| {
+            this.progress = Progress::Ended;
+            if let Some(chain) = &this.call.head().chain {
+                chain.go_on();
+            }
+            if failed {
+                this.call.locate(&this.gate.endpoint());
+            }
+            (this.finish)(&*this.call)
+        })
+    }
+}
+
+impl<O> Drop for Call<O> {
+    fn drop(&mut self) {
+        if let Progress::Waiting | Progress::Layered(_) = self.progress {
+            self.call.abandon();
+        }
+    }
+}
+
+impl<O> fmt::Debug for Call<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.call.head().method.to_string())
+            .field("actor", &self.call.head().name)
+            .finish_non_exhaustive()
+    }
+}

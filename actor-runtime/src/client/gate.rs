@@ -1,0 +1,280 @@
+//! The order of a client handle's calls (S2), and the way they take (S12).
+//!
+//! While the way is known, a call passes without stopping. While it is being found, calls wait here in the order of
+//! their first polls; one task finds the way and lets them through. Nobody's future drives it, so a caller that stops
+//! polling holds up nobody else.
+//!
+//! Invariant: a call that is polled first is sent first, unless it was refused: then it takes a new place.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use tokio::time::Instant;
+
+use super::route::Route;
+use crate::{
+    Node,
+    actor_id::ActorId,
+    call::{AnyCall, CallOptions, Delivery, Failure, FailureKind, Refused, Stage},
+    names::Resolver,
+    node::deadlines::Sweep,
+    sync::{Mutex, lock},
+    transport::loopback::Reroute,
+};
+
+/// One handle: whom it calls, and the calls that wait to be sent.
+pub(super) struct Gate {
+    target: Target,
+    options: CallOptions,
+    state: Mutex<State>,
+    this: Weak<Self>,
+}
+
+/// Whom a client calls.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) node: Result<Node, Failure>,
+    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) name: Arc<str>,
+    pub(super) pinned: Option<ActorId>,
+}
+
+struct State {
+    route: Option<Arc<Route>>,
+    /// Whether the way is being found; calls wait meanwhile.
+    finding: bool,
+    queue: VecDeque<Queued>,
+    watched: bool,
+}
+
+struct Queued {
+    call: Arc<dyn AnyCall>,
+    /// Why it was refused, if it is here for the second time. There is no third.
+    before: Option<Failure>,
+}
+
+impl Gate {
+    pub(super) fn new(target: Target, options: CallOptions, route: Option<Arc<Route>>) -> Arc<Self> {
+        let state = State { route, finding: false, queue: VecDeque::new(), watched: false };
+        Arc::new_cyclic(|this| Self { target, options, state: Mutex::new(state), this: this.clone() })
+    }
+
+    /// A handle of its own to the same actor, by the same way.
+    pub(super) fn another(&self, options: CallOptions) -> Arc<Self> {
+        let route = lock(&self.state).route.clone();
+        Self::new(self.target.clone(), options, route)
+    }
+
+    pub(super) fn pinned_to(&self, actor: ActorId) -> Arc<Self> {
+        let target = Target { pinned: Some(actor), ..self.target.clone() };
+        Self::new(target, self.options.clone(), None)
+    }
+
+    pub(super) fn options(&self) -> &CallOptions {
+        &self.options
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.target.name
+    }
+
+    pub(super) fn pinned(&self) -> Option<ActorId> {
+        self.target.pinned
+    }
+
+    pub(super) fn node(&self) -> Result<&Node, Failure> {
+        self.target.node.as_ref().map_err(Clone::clone)
+    }
+
+    /// Where calls go now; empty if that is not known.
+    pub(super) fn endpoint(&self) -> String {
+        lock(&self.state).route.as_ref().map(|route| route.endpoint().to_string()).unwrap_or_default()
+    }
+
+    /// The registration that has the name now.
+    pub(super) async fn identify(&self) -> Result<ActorId, Failure> {
+        self.find(self.node()?).await?.identify()
+    }
+
+    /// Sends a call, or keeps it until the way is known. It will be over some time, whatever happens.
+    pub(super) fn pass(&self, node: &Node, call: Arc<dyn AnyCall>) {
+        let mut state = lock(&self.state);
+        match &state.route {
+            Some(route) if !state.finding => {
+                let route = route.clone();
+                drop(state);
+                if let Err(refused) = route.send(call, None, || self.this.clone()) {
+                    self.refused(refused, None);
+                }
+            }
+            _ => {
+                self.wait(node, &mut state, Queued { call, before: None });
+            }
+        }
+    }
+
+    fn wait(&self, node: &Node, state: &mut State, queued: Queued) {
+        let deadline = queued.call.head().deadline;
+        state.queue.push_back(queued);
+        let watch = !std::mem::replace(&mut state.watched, true);
+        node.expect_deadline(deadline, watch, || self.this.clone());
+        if !std::mem::replace(&mut state.finding, true)
+            && let Some(this) = self.this.upgrade()
+        {
+            let finding = Finding { gate: this, node: node.clone() };
+            drop(node.spawn_bare(async move { finding.let_through().await }));
+        }
+    }
+
+    /// A call was not taken: it is sent once more by a new way, if that can help.
+    fn refused(&self, refused: Refused, before: Option<Failure>) {
+        let Refused { call, failure } = refused;
+        let moved =
+            matches!(failure.kind(), FailureKind::Stale | FailureKind::Stopped | FailureKind::Unreachable);
+        let follows = self.target.pinned.is_none();
+        match self.node() {
+            Ok(node) if moved && follows && before.is_none() => {
+                let mut state = lock(&self.state);
+                state.route = None;
+                self.wait(node, &mut state, Queued { call, before: Some(failure) });
+            }
+            _ => give_up(&*call, before.as_ref(), &failure),
+        }
+    }
+
+    async fn find(&self, node: &Node) -> Result<Route, Failure> {
+        let Target { resolver, name, pinned, .. } = &self.target;
+        let patience = node.config().default_timeout;
+        let found = tokio::select! {
+            found = resolver.resolve(node.namespace(), name) => found,
+            () = node.sleep_until(node.now() + patience) => {
+                let detail = format!("{resolver:?} gave no answer for {name:?} within {patience:?}");
+                return Err(Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail));
+            }
+        };
+        let unreachable =
+            |detail: String| Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail);
+        let found = found.map_err(|error| unreachable(error.to_string()))?;
+        Route::open(node, name, &found, *pinned)
+    }
+
+    /// Sends what waits by this way, as long as the way is good.
+    fn send_queued(&self, route: &Arc<Route>) {
+        loop {
+            let mut state = lock(&self.state);
+            let same = state.route.as_ref().is_some_and(|present| Arc::ptr_eq(present, route));
+            let Some(Queued { call, before }) = (if same { state.queue.pop_front() } else { None }) else {
+                return;
+            };
+            drop(state);
+            if call.stage() == Stage::Over {
+                continue;
+            }
+            if let Err(refused) = route.send(call, before.clone(), || self.this.clone()) {
+                self.refused(refused, before);
+            }
+        }
+    }
+
+    fn fail_queued(&self, failure: &Failure) {
+        let queue = std::mem::take(&mut lock(&self.state).queue);
+        for queued in queue {
+            give_up(&*queued.call, queued.before.as_ref(), failure);
+        }
+    }
+}
+
+/// The task that finds the way, and sends what waits. However it ends, nothing waits for it afterwards.
+struct Finding {
+    gate: Arc<Gate>,
+    node: Node,
+}
+
+impl Finding {
+    async fn let_through(self) {
+        loop {
+            match self.gate.find(&self.node).await {
+                Ok(route) => {
+                    let route = Arc::new(route);
+                    lock(&self.gate.state).route = Some(route.clone());
+                    self.gate.send_queued(&route);
+                }
+                Err(failure) => self.gate.fail_queued(&failure),
+            }
+            let mut state = lock(&self.gate.state);
+            if state.queue.is_empty() {
+                state.finding = false;
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Finding {
+    fn drop(&mut self) {
+        let mut state = lock(&self.gate.state);
+        // The loop leaves it so; another task may have begun since.
+        if !state.finding || state.queue.is_empty() {
+            return;
+        }
+        state.finding = false;
+        drop(state);
+        self.gate.fail_queued(&Failure::new(
+            FailureKind::Stopped,
+            Delivery::NotDelivered,
+            "the runtime of the caller's node ended before the call could be sent",
+        ));
+    }
+}
+
+/// Fails a call. That an actor stopped says more than that nothing is found in its place.
+fn give_up(call: &dyn AnyCall, before: Option<&Failure>, now: &Failure) {
+    let stopped = before.filter(|before| before.kind() == FailureKind::Stopped);
+    let nothing = matches!(now.kind(), FailureKind::NotFound | FailureKind::Unreachable);
+    let failure = if nothing { stopped.unwrap_or(now) } else { now };
+    call.fail(&mut |_| failure.clone());
+}
+
+impl Reroute for Gate {
+    fn reroute(&self, refused: Refused, before: Option<Failure>) {
+        self.refused(refused, before);
+    }
+}
+
+impl Sweep for Gate {
+    fn sweep(&self, now: Instant) -> Option<Instant> {
+        let mut state = lock(&self.state);
+        state.queue.retain(|queued| queued.call.stage() != Stage::Over);
+        let (mut expired, mut next) = (Vec::new(), None::<Instant>);
+        for Queued { call, .. } in &state.queue {
+            match call.head().deadline {
+                Some(deadline) if deadline <= now => expired.push(call.clone()),
+                Some(deadline) => next = Some(next.map_or(deadline, |next| next.min(deadline))),
+                None => {}
+            }
+        }
+        state.watched = next.is_some();
+        drop(state);
+        for call in expired {
+            call.fail(&mut |_| {
+                let detail =
+                    format!("{:?} was still being looked up by {:?}", self.target.name, self.target.resolver);
+                Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail)
+            });
+        }
+        next
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("name", &self.target.name)
+            .field("pinned", &self.target.pinned)
+            .field("endpoint", &self.endpoint())
+            .finish_non_exhaustive()
+    }
+}

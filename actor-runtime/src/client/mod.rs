@@ -1,0 +1,116 @@
+//! The caller's side: from a generated client to where its calls go.
+//!
+//! ```text
+//!   FooClient.method() ──► Call ──first poll──► Gate ──► Route ──┬─► direct: the actor's mailbox
+//!                          (options, deadline,  (order;          └─► link: encoded, to another node
+//!                           chain, layers)       resolves once)
+//! ```
+
+mod call;
+mod ext;
+mod gate;
+mod route;
+
+use std::{fmt, sync::Arc};
+
+pub use call::Call;
+pub use ext::ServiceClient;
+use gate::{Gate, Target};
+pub(crate) use route::{stale, unknown};
+
+use crate::{
+    Node,
+    actor_id::ActorId,
+    call::{AnyCall, CallHead, CallOptions, Delivery, Failure, Payload, TypedCall},
+    codec::{self, CodecError, Encoder},
+    names::Resolver,
+    service::{Method, Service},
+};
+
+/// What is in every generated client: whom it calls, and how. A clone is a handle of its own (S2).
+pub struct Client {
+    gate: Arc<Gate>,
+}
+
+impl Client {
+    /// A client of the node that this code belongs to.
+    pub fn new<R: Resolver + Clone>(resolver: &R, name: impl Into<String>) -> Self {
+        Self::with_target(Node::current(), resolver, name)
+    }
+
+    /// A client of this node.
+    pub fn on<R: Resolver + Clone>(node: &Node, resolver: &R, name: impl Into<String>) -> Self {
+        Self::with_target(Ok(node.clone()), resolver, name)
+    }
+
+    fn with_target<R: Resolver + Clone>(
+        node: Result<Node, Failure>,
+        resolver: &R,
+        name: impl Into<String>,
+    ) -> Self {
+        let name: String = name.into();
+        let target = Target { node, resolver: Arc::new(resolver.clone()), name: name.into(), pinned: None };
+        Self { gate: Gate::new(target, CallOptions::default(), None) }
+    }
+
+    /// The same client with these options where they are set, and its own where they are not.
+    #[must_use]
+    pub fn with_options(&self, options: CallOptions) -> Self {
+        let options = options.or(self.gate.options());
+        Self { gate: self.gate.another(options) }
+    }
+
+    /// A call with its arguments as values.
+    pub fn call<S: Service, O>(
+        &self,
+        method: &'static Method,
+        request: S::Request,
+        finish: fn(&dyn AnyCall) -> O,
+    ) -> Call<O> {
+        self.start::<S, O>(method, Payload::Value(request), finish)
+    }
+
+    /// A call whose arguments are encoded now, since some are borrowed.
+    pub fn call_encoded<S: Service, O>(
+        &self,
+        method: &'static Method,
+        encode: impl FnOnce(&mut Encoder) -> Result<(), CodecError>,
+        finish: fn(&dyn AnyCall) -> O,
+    ) -> Call<O> {
+        let limit = self.gate.node().map_or(usize::MAX, |node| node.config().max_message_bytes);
+        let mut encoder = Encoder::new(codec::buffer(), limit);
+        let encoded = encode(&mut encoder);
+        let call = self.start::<S, O>(method, Payload::Encoded(encoder.into_inner().freeze()), finish);
+        if let Err(error) = encoded {
+            call.refuse(&Failure::of_codec(&error, Delivery::NotDelivered, "the arguments"));
+        }
+        call
+    }
+
+    fn start<S: Service, O>(
+        &self,
+        method: &'static Method,
+        payload: Payload<S>,
+        finish: fn(&dyn AnyCall) -> O,
+    ) -> Call<O> {
+        let name = self.gate.name().clone();
+        let head = CallHead::new(method, name);
+        Call::new(self.gate.clone(), Arc::new(TypedCall::new(head, payload)), finish)
+    }
+
+    fn pinned_to(&self, actor: ActorId) -> Self {
+        Self { gate: self.gate.pinned_to(actor) }
+    }
+}
+
+impl Clone for Client {
+    fn clone(&self) -> Self {
+        Self { gate: self.gate.another(self.gate.options().clone()) }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.gate.fmt(f)
+    }
+}

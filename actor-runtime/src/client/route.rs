@@ -1,0 +1,142 @@
+//! Where calls go, once it is known.
+
+use std::sync::{Arc, Weak};
+
+use crate::{
+    Node,
+    actor_id::ActorId,
+    call::{AnyCall, Delivery, Failure, FailureKind, Refused, Target},
+    names::{Address, ResolveResult, ResolvedEndpoint},
+    node::LocalCalls,
+    transport::loopback::{Link, Outgoing, Reroute},
+};
+
+/// A way to one actor.
+pub(super) struct Route {
+    endpoint: ResolvedEndpoint,
+    way: Way,
+}
+
+enum Way {
+    /// The actor is on the caller's node: calls go to its mailbox as they are.
+    Direct(Arc<dyn Target>),
+    /// Calls are encoded.
+    Link(Arc<Link>),
+}
+
+impl Route {
+    /// Chooses among what was resolved, and connects.
+    pub(super) fn open(
+        node: &Node,
+        name: &str,
+        found: &ResolveResult,
+        pinned: Option<ActorId>,
+    ) -> Result<Self, Failure> {
+        let Some(endpoint) = found.first() else { return Err(nothing_found(node, name, found)) };
+        let mut endpoint = endpoint.clone();
+        if let (Some(pinned), Some(present)) = (pinned, endpoint.actor)
+            && pinned != present
+        {
+            return Err(stale(pinned, present));
+        }
+        endpoint.actor = pinned.or(endpoint.actor);
+        let own = node.directory().address().as_ref() == Some(&endpoint.address);
+        let way = match &endpoint.address {
+            _ if own && node.local_calls() == LocalCalls::Direct => Way::Direct(here(node, &endpoint)?),
+            Address::Loopback(number) => Way::Link(Link::connect(node, *number)?),
+            address => {
+                let detail = format!(
+                    "{address} is a socket address, and only `loopback:` addresses can be called yet"
+                );
+                return Err(Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail));
+            }
+        };
+        Ok(Self { endpoint, way })
+    }
+
+    pub(super) fn endpoint(&self) -> &ResolvedEndpoint {
+        &self.endpoint
+    }
+
+    /// The registration that this leads to.
+    pub(super) fn identify(&self) -> Result<ActorId, Failure> {
+        match (&self.way, self.endpoint.actor) {
+            (Way::Direct(target), _) => Ok(target.id()),
+            (Way::Link(_), Some(actor)) => Ok(actor),
+            (Way::Link(link), None) => link.identify(&self.endpoint.name),
+        }
+    }
+
+    /// Sends a call on its way.
+    pub(super) fn send(
+        &self,
+        call: Arc<dyn AnyCall>,
+        before: Option<Failure>,
+        client: impl FnOnce() -> Weak<dyn Reroute>,
+    ) -> Result<(), Refused> {
+        match &self.way {
+            Way::Direct(target) => {
+                let id = call.head().method.id;
+                if target.method(id).is_none() {
+                    let failure = unimplemented(&*call, &target.services());
+                    return Err(Refused { call, failure });
+                }
+                #[cfg(debug_assertions)]
+                call.check_encoding();
+                target.admit(call)
+            }
+            Way::Link(link) => link.send(Outgoing {
+                call,
+                before,
+                name: &self.endpoint.name,
+                actor: self.endpoint.actor,
+                client: client(),
+            }),
+        }
+    }
+}
+
+fn here(node: &Node, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Failure> {
+    let directory = node.directory();
+    let target = directory.find(&endpoint.name).ok_or_else(|| {
+        let known = directory.names();
+        unknown(&endpoint.name, &format!("at {}", endpoint.address), &known)
+    })?;
+    match endpoint.actor {
+        Some(wanted) if wanted != target.id() => Err(stale(wanted, target.id())),
+        _ => Ok(target),
+    }
+}
+
+fn nothing_found(node: &Node, name: &str, found: &ResolveResult) -> Failure {
+    let place = format!("in namespace {}", node.namespace());
+    let mut failure = unknown(name, &place, &found.known);
+    if !found.rejected.is_empty() {
+        let detail = format!("{}; left out: {}", failure.detail(), found.rejected.join("; "));
+        failure = Failure::new(failure.kind(), failure.delivery(), detail);
+    }
+    failure
+}
+
+/// Nothing has the name: what was asked, where, and what exists.
+pub(crate) fn unknown(name: &str, place: &str, known: &[String]) -> Failure {
+    let exists = match known {
+        [] => "nothing is registered there".to_owned(),
+        known => format!("there is {}", known.join(", ")),
+    };
+    let detail = format!("no actor is registered as {name:?} {place}; {exists}");
+    Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
+}
+
+pub(crate) fn stale(wanted: ActorId, present: ActorId) -> Failure {
+    let detail = format!("the client means the registration {wanted}, but the name belongs to {present} now");
+    Failure::new(FailureKind::Stale, Delivery::NotDelivered, detail)
+}
+
+pub(crate) fn unimplemented(call: &dyn AnyCall, services: &str) -> Failure {
+    let method = call.head().method;
+    let detail = format!(
+        "the actor serves {services}, not {method}; add the service to its `type Services`, or call another actor"
+    );
+    Failure::new(FailureKind::Unimplemented, Delivery::NotDelivered, detail)
+}

@@ -1,0 +1,176 @@
+//! What a handler knows about its call: [`current_ctx`].
+//!
+//! The context is entered at every poll of its turn and left after it, so turns that overlap on one task never see
+//! each other's.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use crate::{
+    Node, Task,
+    actor_id::ActorId,
+    call::{AnyCall, Caller, Link, Metadata},
+    names::{Namespace, Resolver},
+};
+
+tokio::task_local! {
+    static CONTEXT: ActorContext;
+}
+
+/// The context of the turn that runs this code.
+///
+/// # Errors
+/// [`NoContext`] outside a turn: in a plain function, a thread, or a task that was not spawned by
+/// [`ActorContext::spawn`].
+///
+/// ```
+/// use actor_runtime::current_ctx;
+///
+/// assert!(current_ctx().is_err());
+/// ```
+pub fn current_ctx() -> Result<ActorContext, NoContext> {
+    CONTEXT.try_with(Clone::clone).map_err(|_| NoContext(()))
+}
+
+/// There is no context here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no actor context here: call `current_ctx()` inside a method of an actor, and start tasks that need it \
+     with `ctx.spawn`"
+)]
+pub struct NoContext(());
+
+/// What a handler knows about its call, its actor and its node. Cheap to clone.
+#[derive(Clone)]
+pub struct ActorContext {
+    identity: Arc<Identity>,
+    call: Option<Arc<dyn AnyCall>>,
+}
+
+/// Who an actor is.
+pub(crate) struct Identity {
+    pub(crate) id: ActorId,
+    pub(crate) name: Arc<str>,
+    pub(crate) node: Node,
+}
+
+impl ActorContext {
+    pub(crate) fn of_turn(identity: Arc<Identity>, call: Arc<dyn AnyCall>) -> Self {
+        Self { identity, call: Some(call) }
+    }
+
+    /// The actor whose turn this is.
+    pub fn actor_id(&self) -> ActorId {
+        self.identity.id
+    }
+
+    /// The name that the actor was registered under.
+    pub fn actor_name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// The actor's node.
+    pub fn node(&self) -> &Node {
+        &self.identity.node
+    }
+
+    /// Where the names of the actor's node live.
+    pub fn namespace(&self) -> &Namespace {
+        &self.identity.node.config().namespace
+    }
+
+    /// The job that the process belongs to.
+    pub fn job_id(&self) -> Option<&str> {
+        self.identity.node.config().job_id.as_deref()
+    }
+
+    /// Where the cluster's controller listens.
+    pub fn controller_address(&self) -> Option<&str> {
+        self.identity.node.config().controller_address.as_deref()
+    }
+
+    /// The node's resolver, to make clients of other actors with.
+    pub fn resolver(&self) -> Arc<dyn Resolver> {
+        self.identity.node.resolver()
+    }
+
+    /// Who made the call. `None` in a task made by [`spawn`](Self::spawn), and for a caller that did not say.
+    pub fn caller(&self) -> Option<Caller> {
+        self.call.as_ref().and_then(|call| call.head().caller)
+    }
+
+    /// How much time the call has left; `None` if it has no deadline.
+    pub fn remaining(&self) -> Option<Duration> {
+        let deadline = self.deadline()?;
+        Some(deadline.saturating_duration_since(self.identity.node.now()))
+    }
+
+    /// What came with the call beside its arguments.
+    pub fn metadata(&self) -> &Metadata {
+        static NONE: OnceLock<Metadata> = OnceLock::new();
+        let metadata = self.call.as_ref().and_then(|call| call.head().metadata.as_deref());
+        metadata.unwrap_or_else(|| NONE.get_or_init(Metadata::new))
+    }
+
+    /// What was given to the node with [`Node::extend`], by its type.
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.identity.node.extension()
+    }
+
+    /// Runs a task that may call [`current_ctx`]. It belongs to no call: it has no deadline and no caller, and calls
+    /// made in it start a chain of their own. It outlives the turn; dropping the handle leaves it running.
+    pub fn spawn<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let context = Self { identity: self.identity.clone(), call: None };
+        self.identity.node.spawn(CONTEXT.scope(context, future))
+    }
+
+    pub(crate) fn deadline(&self) -> Option<tokio::time::Instant> {
+        self.call.as_ref().and_then(|call| call.head().deadline)
+    }
+
+    /// This turn as a link of the chain of the calls made in it.
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        let head = self.call.as_ref()?.head();
+        let link = head.turn.get_or_init(|| {
+            let Identity { id, name, .. } = &*self.identity;
+            let method = head.method;
+            Arc::new(Link::new(
+                *id,
+                name.clone(),
+                method.to_string().into(),
+                method.access,
+                head.chain.clone(),
+            ))
+        });
+        Some(link.clone())
+    }
+}
+
+/// Runs a future with a context.
+pub(crate) type InContext<F> = tokio::task::futures::TaskLocalFuture<ActorContext, F>;
+
+pub(crate) fn enter<F: Future>(context: ActorContext, future: F) -> InContext<F> {
+    CONTEXT.scope(context, future)
+}
+
+/// Looks at the context of the turn that runs this code, if any.
+pub(crate) fn with_current<T>(look: impl FnOnce(&ActorContext) -> T) -> Option<T> {
+    CONTEXT.try_with(look).ok()
+}
+
+impl fmt::Debug for ActorContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActorContext")
+            .field("actor", &self.identity.name)
+            .field("id", &self.identity.id)
+            .field("method", &self.call.as_ref().map(|call| call.head().method.to_string()))
+            .finish_non_exhaustive()
+    }
+}

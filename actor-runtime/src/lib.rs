@@ -1,0 +1,120 @@
+//! Typed distributed actors: annotate a trait and its impl, get a typed client.
+//!
+//! ```
+//! use actor_runtime::prelude::*;
+//!
+//! #[message]
+//! #[derive(Debug)]
+//! enum CalcError {
+//!     DivideByZero,
+//! }
+//!
+//! /// A calculator that remembers.
+//! #[actor_service]
+//! trait Calculator {
+//!     /// Fails with a typed error that the caller gets back as itself.
+//!     async fn divide(&self, a: f64, b: f64) -> Result<f64, CalcError>;
+//!     /// `&mut self`: runs alone, in order. `&self` methods may overlap each other.
+//!     async fn accumulate(&mut self, by: i64) -> i64;
+//! }
+//!
+//! #[derive(Default)]
+//! struct Desk {
+//!     total: i64,
+//! }
+//!
+//! #[actor_service]
+//! impl Calculator for Desk {
+//!     async fn divide(&self, a: f64, b: f64) -> Result<f64, CalcError> {
+//!         if b == 0.0 { Err(CalcError::DivideByZero) } else { Ok(a / b) }
+//!     }
+//!
+//!     async fn accumulate(&mut self, by: i64) -> i64 {
+//!         self.total += by;
+//!         self.total
+//!     }
+//! }
+//!
+//! #[actor_runtime::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let server = ActorServer::bind("loopback:0").await?;
+//!     server.register("calc", Desk::default())?;
+//!
+//!     let calc = CalculatorClient::new(&FixedResolver::new([("calc", server.address())]), "calc");
+//!     assert_eq!(calc.accumulate(2).timeout(Duration::from_secs(1)).await?, 2);
+//!     assert!(matches!(
+//!         calc.divide(1.0, 0.0).await,
+//!         Err(CallError::Application(CalcError::DivideByZero))
+//!     ));
+//!
+//!     server.shutdown(Duration::from_secs(5)).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Where to go from here:
+//! - [`actor_service`]: what a trait and its impl may look like, and what is generated.
+//! - [`Actor`]: actors of several services.
+//! - [`ActorServer`]: giving names to actors. [`ServiceClient`]: what every client can do.
+//! - [`Failure`] and [`CallError`]: every way a call can end.
+//! - [`current_ctx`]: what a handler knows about its call.
+//! - [`Node`]: several nodes in one process, settings, layers.
+//!
+//! The promises about order, ending and delivery (S1 to S13) stand in `docs/semantics.md` of the repository.
+
+mod actor;
+mod actor_id;
+mod call;
+mod client;
+pub mod codec;
+mod context;
+mod entry;
+mod layer;
+mod names;
+mod node;
+pub mod prelude;
+mod proto;
+pub mod schema;
+mod server;
+pub mod service;
+mod sync;
+mod transport;
+
+pub use actor::{Actor, Overflow, StopReason};
+pub use actor_id::{ActorId, NodeId};
+pub use actor_macros::{actor_service, main, message, test};
+pub use call::{
+    CallError, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Metadata, MetadataError,
+};
+pub use client::{Call, ServiceClient};
+pub use context::{ActorContext, NoContext, current_ctx};
+pub use layer::{Layer, LayerCall, Next};
+pub use names::{
+    Address, AddressError, BoxFuture, BoxStream, FixedResolver, Namespace, NamespaceError, ResolveError,
+    ResolveResult, ResolvedEndpoint, Resolver, default_namespace,
+};
+pub use node::{Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
+pub use server::{ActorServer, BindError, RegisterError, Registration, ShutdownError};
+pub use service::Status;
+
+/// What generated code uses. Nothing here is for people, and all of it may change.
+#[doc(hidden)]
+pub mod __private {
+    pub use bytes::Bytes;
+    pub use serde;
+    pub use std::{string::String, vec::Vec};
+
+    pub use crate::{
+        call::{AnyCall, CallHead, Far, Leave, Link, ResultType, Stage, WireReply, take, wrong_reply},
+        client::Client,
+        entry::{main, test},
+        schema::of as schema_of,
+    };
+
+    /// Fails to compile for a type that cannot be an argument or a reply.
+    pub const fn check_argument<T>()
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
+    {
+    }
+}

@@ -1,0 +1,17 @@
+//! Names, and where what they name is found.
+//!
+//! ```text
+//!   name + Namespace ──Resolver──► ResolveResult ──► ResolvedEndpoint: actor://address/name, id, metadata
+//! ```
+
+mod address;
+mod directory;
+mod fixed;
+mod namespace;
+mod resolver;
+
+pub use address::{Address, AddressError};
+pub(crate) use directory::{Directory, LocalResolver};
+pub use fixed::FixedResolver;
+pub use namespace::{Namespace, NamespaceError, default_namespace};
+pub use resolver::{BoxFuture, BoxStream, ResolveError, ResolveResult, ResolvedEndpoint, Resolver};

@@ -1,0 +1,134 @@
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
+
+use futures::Stream;
+
+use super::{Address, Namespace};
+use crate::actor_id::ActorId;
+
+/// A boxed future, as the methods of [`Resolver`] return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A boxed stream, as the methods of [`Resolver`] return it.
+pub type BoxStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
+
+/// Finds the endpoints of a name.
+///
+/// A client keeps a clone of its resolver; so a resolver is cheap to clone, or stands in an [`Arc`].
+pub trait Resolver: fmt::Debug + Send + Sync + 'static {
+    /// The endpoints that have the name now. A name that nothing has is an empty result, not an error.
+    ///
+    /// # Errors
+    /// [`ResolveError`] if the question could not be answered.
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time.
+    fn resolve<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<ResolveResult, ResolveError>>;
+
+    /// The endpoints of the name from now on: the present result at once, then each new one. Results that follow each
+    /// other quickly may be left out, the last one never.
+    fn watch(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+    ) -> BoxStream<'static, Result<ResolveResult, ResolveError>>;
+}
+
+impl<R: Resolver + ?Sized> Resolver for Arc<R> {
+    fn resolve<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<ResolveResult, ResolveError>> {
+        (**self).resolve(namespace, name)
+    }
+
+    fn watch(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+    ) -> BoxStream<'static, Result<ResolveResult, ResolveError>> {
+        (**self).watch(namespace, name)
+    }
+}
+
+/// What a resolver found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResolveResult {
+    /// The endpoints, in the resolver's order.
+    pub endpoints: Vec<ResolvedEndpoint>,
+    /// Entries that were left out because they are not endpoints, each with the reason.
+    pub rejected: Vec<String>,
+    /// Other names that exist, if the resolver knows and nothing has the one that was asked for. For error texts.
+    pub known: Vec<String>,
+}
+
+impl ResolveResult {
+    /// These endpoints.
+    pub fn new(endpoints: impl IntoIterator<Item = ResolvedEndpoint>) -> Self {
+        Self { endpoints: endpoints.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Whether there is no endpoint.
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
+    }
+
+    /// The first endpoint.
+    pub fn first(&self) -> Option<&ResolvedEndpoint> {
+        self.endpoints.first()
+    }
+}
+
+/// One place where an actor is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResolvedEndpoint {
+    /// Where its server listens.
+    pub address: Address,
+    /// The name that the actor has there.
+    pub name: String,
+    /// Which registration it is, if the resolver knows.
+    pub actor: Option<ActorId>,
+    /// What was registered with it.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl ResolvedEndpoint {
+    /// The actor of this name at this address.
+    pub fn new(address: Address, name: impl Into<String>) -> Self {
+        Self { address, name: name.into(), actor: None, metadata: BTreeMap::new() }
+    }
+}
+
+/// `actor://127.0.0.1:7000/calc`.
+impl fmt::Display for ResolvedEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "actor://{}/{}", self.address, self.name)
+    }
+}
+
+/// A resolver could not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("resolving {name:?} in namespace {namespace} failed: {reason}")]
+pub struct ResolveError {
+    namespace: Namespace,
+    name: String,
+    #[source]
+    reason: Arc<dyn std::error::Error + Send + Sync>,
+}
+
+impl ResolveError {
+    /// The question and the reason why it was not answered.
+    pub fn new(
+        namespace: &Namespace,
+        name: impl Into<String>,
+        reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { namespace: namespace.clone(), name: name.into(), reason: Arc::from(reason.into()) }
+    }
+}

@@ -1,0 +1,142 @@
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::{Config, Inner, Node, clock, current, deadlines::Deadlines, task};
+use crate::{
+    actor::MethodTables,
+    actor_id::NodeId,
+    layer::Layer,
+    names::{Directory, Namespace, Resolver},
+    sync::{AtomicU64, Mutex},
+};
+
+/// How a node's clients reach the actors of the same node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocalCalls {
+    /// Values are moved, not encoded. Builds with debug assertions encode and decode a sample of the calls and panic
+    /// if that does not work, or changes what the value encodes to.
+    #[default]
+    Direct,
+    /// Every call is encoded, as between processes. Slower, and shows early what would fail later.
+    Encoded,
+}
+
+/// Makes a [`Node`].
+#[derive(Default)]
+#[must_use]
+pub struct NodeBuilder {
+    config: Option<Config>,
+    namespace: Option<Namespace>,
+    seed: Option<u64>,
+    resolver: Option<Arc<dyn Resolver>>,
+    local_calls: LocalCalls,
+    client_layers: Vec<Arc<dyn Layer>>,
+    server_layers: Vec<Arc<dyn Layer>>,
+}
+
+impl NodeBuilder {
+    /// All settings at once; [`Config::from_env`] if this is not called.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Where the node's names live, in place of what the settings say.
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.namespace = Some(namespace);
+        self
+    }
+
+    /// Makes the node's randomness, and with it its identity, repeatable.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// What finds actors for handlers on this node; its own actors if this is not called.
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// How clients of the node reach its own actors.
+    pub fn local_calls(mut self, local_calls: LocalCalls) -> Self {
+        self.local_calls = local_calls;
+        self
+    }
+
+    /// Puts code around the calls that clients of the node make, inside the layers added before.
+    pub fn client_layer(mut self, layer: impl Layer) -> Self {
+        self.client_layers.push(Arc::new(layer));
+        self
+    }
+
+    /// Puts code around the calls that actors of the node answer, inside the layers added before.
+    pub fn server_layer(mut self, layer: impl Layer) -> Self {
+        self.server_layers.push(Arc::new(layer));
+        self
+    }
+
+    /// Makes the node, on the tokio runtime that this is called in.
+    ///
+    /// # Errors
+    /// [`NodeError::NoRuntime`] outside a tokio runtime.
+    pub fn build(self) -> Result<Node, NodeError> {
+        let runtime = Handle::try_current().map_err(|_| NodeError::NoRuntime)?;
+        let mut config = self.config.unwrap_or_else(Config::from_env);
+        if let Some(namespace) = self.namespace {
+            config.namespace = namespace;
+        }
+        let mut random = random(self.seed);
+        let id = NodeId(random.u64(..));
+        let deadlines = Arc::new(Deadlines::new(clock::now()));
+        let sweeper = task::spawn(&runtime, deadlines.clone().run());
+        let node = Node {
+            inner: Arc::new(Inner {
+                id,
+                directory: Arc::new(Directory::new(config.namespace.clone())),
+                config,
+                runtime,
+                random: Mutex::new(random),
+                serial: AtomicU64::new(1),
+                deadlines,
+                sweeper,
+                resolver: Mutex::new(self.resolver),
+                extensions: Mutex::default(),
+                local_calls: self.local_calls,
+                methods: MethodTables::default(),
+                client_layers: self.client_layers.into(),
+                server_layers: self.server_layers.into(),
+            }),
+        };
+        current::enlist(&node);
+        Ok(node)
+    }
+}
+
+impl std::fmt::Debug for NodeBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeBuilder")
+            .field("config", &self.config)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the node is where randomness comes from")]
+fn random(seed: Option<u64>) -> fastrand::Rng {
+    seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)
+}
+
+/// Why a node could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// There is no tokio runtime to run tasks on.
+    #[error(
+        "a node needs a tokio runtime: write `#[actor_runtime::main]` above `async fn main`, or call this inside \
+         `Runtime::block_on`"
+    )]
+    NoRuntime,
+}

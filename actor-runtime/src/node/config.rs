@@ -1,0 +1,63 @@
+//! The settings of a node, in one place.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Namespace, default_namespace};
+
+/// The settings of a [`Node`](crate::Node).
+///
+/// ```
+/// use actor_runtime::Config;
+///
+/// let config = Config { mailbox_capacity: 16, ..Config::from_env() };
+/// assert_eq!(config.default_timeout.as_secs(), 30);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the node's names live. From `ACTOR_NAMESPACE`, else from `ACTOR_JOB_ID`, else `<local>`.
+    pub namespace: Namespace,
+    /// The job this process belongs to. From `ACTOR_JOB_ID`.
+    pub job_id: Option<String>,
+    /// Where the cluster's controller listens. From `ACTOR_CONTROLLER`.
+    pub controller_address: Option<String>,
+    /// How long a call may take that says nothing of its own: 30 s.
+    pub default_timeout: Duration,
+    /// How many calls a mailbox holds if the registration says nothing of its own: 64.
+    pub mailbox_capacity: usize,
+    /// How many shared turns of an actor may overlap if the registration says nothing of its own: 1024.
+    pub max_overlap: usize,
+    /// The largest encoded arguments or reply, in bytes: 64 MiB. Values that are not encoded are not limited.
+    pub max_message_bytes: usize,
+}
+
+impl Config {
+    /// The documented defaults, with what the environment says: `ACTOR_NAMESPACE`, `ACTOR_JOB_ID` and
+    /// `ACTOR_CONTROLLER`. An empty variable counts as not set.
+    pub fn from_env() -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            namespace: default_namespace(),
+            job_id: variable("ACTOR_JOB_ID"),
+            controller_address: variable("ACTOR_CONTROLLER"),
+            ..Self::default()
+        }
+    }
+}
+
+/// The documented defaults; the environment is not asked.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            namespace: Namespace::local(),
+            job_id: None,
+            controller_address: None,
+            default_timeout: Duration::from_secs(30),
+            mailbox_capacity: 64,
+            max_overlap: 1024,
+            max_message_bytes: 64 * 1024 * 1024,
+        }
+    }
+}

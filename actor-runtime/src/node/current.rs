@@ -1,0 +1,83 @@
+//! Which node the running code belongs to.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use super::{Inner, Node};
+use crate::{
+    call::{Delivery, Failure, FailureKind},
+    context,
+};
+
+tokio::task_local! {
+    static SCOPE: Node;
+}
+
+/// The nodes of this process, and the one it made for itself.
+static NODES: Mutex<Nodes> = Mutex::new(Nodes { all: Vec::new(), own: None });
+
+struct Nodes {
+    all: Vec<Weak<Inner>>,
+    /// Kept alive here: nobody else may hold it between two clients.
+    own: Option<Node>,
+}
+
+fn nodes() -> MutexGuard<'static, Nodes> {
+    NODES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn enlist(node: &Node) {
+    let mut nodes = nodes();
+    nodes.all.retain(|node| node.strong_count() > 0);
+    nodes.all.push(Arc::downgrade(&node.inner));
+}
+
+pub(super) fn scope<F: Future>(node: Node, future: F) -> tokio::task::futures::TaskLocalFuture<Node, F> {
+    SCOPE.scope(node, future)
+}
+
+/// The node that the code says it belongs to, by its turn or its scope.
+pub(crate) fn said() -> Option<Node> {
+    context::with_current(|context| context.node().clone()).or_else(|| SCOPE.try_with(Clone::clone).ok())
+}
+
+/// See [`Node::current`].
+pub(crate) fn find() -> Result<Node, Failure> {
+    if let Some(node) = said() {
+        return Ok(node);
+    }
+    if let Some(only) = only()? {
+        return Ok(only);
+    }
+    let made = Node::builder().build().map_err(|error| ambiguous(error.to_string()))?;
+    nodes().own = Some(made.clone());
+    Ok(made)
+}
+
+/// The only node of this process, if there is one.
+pub(crate) fn only() -> Result<Option<Node>, Failure> {
+    let (alive, discarded) = {
+        let mut nodes = nodes();
+        // A node ends with the runtime it was made on, whoever still holds it.
+        let discarded = nodes.own.take_if(|own| own.inner.runtime_ended());
+        let alive: Vec<Arc<Inner>> = nodes.all.iter().filter_map(Weak::upgrade).collect();
+        (alive, discarded)
+    };
+    drop(discarded);
+    let mut alive = alive.into_iter().filter(|inner| !inner.runtime_ended());
+    match (alive.next(), alive.count()) {
+        (None, _) => Ok(None),
+        (Some(inner), 0) => Ok(Some(Node { inner })),
+        (Some(_), others) => Err(ambiguous(format!(
+            "{} nodes live in this process, and nothing says which one this client belongs to: make it with \
+             `Client::on(&node, …)`, or run the code inside `node.scope(…)`",
+            others + 1
+        ))),
+    }
+}
+
+fn ambiguous(detail: String) -> Failure {
+    Failure::new(FailureKind::AmbiguousNode, Delivery::NotDelivered, detail)
+}

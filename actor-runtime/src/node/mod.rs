@@ -1,0 +1,234 @@
+//! The node: identity, clock, randomness and tasks; the one seam to them.
+//!
+//! Everything that is of a process and not of a call hangs on a node: its settings, its resolver, its layers, its
+//! actors, what programs add to it. Many nodes can live in one process without knowing of each other.
+//!
+//! ```text
+//!   Node ─┬─ id, clock, randomness, spawn          node/{clock,task,deadlines}
+//!         ├─ Config                                node/config
+//!         ├─ Directory: name → actor               names/directory
+//!         └─ resolver, layers, extensions          what a program gave it
+//! ```
+
+mod builder;
+pub(crate) mod clock;
+mod config;
+pub(crate) mod current;
+pub(crate) mod deadlines;
+mod task;
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Weak},
+};
+
+use tokio::{runtime::Handle, time::Instant};
+
+pub use builder::{LocalCalls, NodeBuilder, NodeError};
+pub use config::Config;
+pub use task::{Task, TaskError};
+
+use crate::{
+    actor::MethodTables,
+    actor_id::{ActorId, NodeId},
+    call::Failure,
+    layer::Layer,
+    names::{Directory, Resolver},
+    sync::{AtomicU64, Mutex, Ordering, lock},
+};
+use deadlines::{Deadlines, Sweep};
+
+/// One member of a system of actors: usually a process, in tests many in one process. Clones are the same node.
+///
+/// A program rarely needs to make one: [`ActorServer::bind`](crate::ActorServer::bind) does, and a client finds it by
+/// itself. Where several nodes live in one process, [`scope`](Self::scope) says which one the code inside belongs to.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use actor_runtime::{Node, Namespace};
+///
+/// let node = Node::builder().namespace(Namespace::new("training")?).build()?;
+/// node.scope(async {
+///     assert_eq!(Node::current().unwrap().namespace().as_str(), "training");
+/// }).await;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: NodeId,
+    config: Config,
+    runtime: Handle,
+    random: Mutex<fastrand::Rng>,
+    serial: AtomicU64,
+    directory: Arc<Directory>,
+    deadlines: Arc<Deadlines>,
+    /// Sweeps the deadlines; ended when the node's runtime has ended.
+    sweeper: Task<()>,
+    resolver: Mutex<Option<Arc<dyn Resolver>>>,
+    extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    local_calls: LocalCalls,
+    methods: MethodTables,
+    client_layers: Arc<[Arc<dyn Layer>]>,
+    server_layers: Arc<[Arc<dyn Layer>]>,
+}
+
+impl Node {
+    /// A node with settings of its own.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
+
+    /// The node of this code: the one of the running turn, else the one of the enclosing [`scope`](Self::scope), else
+    /// the only one in this process, else one made now.
+    ///
+    /// # Errors
+    /// [`AmbiguousNode`](crate::FailureKind::AmbiguousNode) if several nodes live in this process and none is meant, or
+    /// if there is none and no tokio runtime to make one on.
+    pub fn current() -> Result<Self, Failure> {
+        current::find()
+    }
+
+    /// Runs `future` as code of this node. What it spawns with `tokio::spawn` is outside; use [`spawn`](Self::spawn).
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        current::scope(self.clone(), future).await
+    }
+
+    /// The node's identity.
+    pub fn id(&self) -> NodeId {
+        self.inner.id
+    }
+
+    /// The node's settings.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Where the node's names live.
+    pub fn namespace(&self) -> &crate::names::Namespace {
+        &self.inner.config.namespace
+    }
+
+    /// Runs a task as code of this node, on the tokio runtime that the node was made on.
+    pub fn spawn<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        task::spawn(&self.inner.runtime, current::scope(self.clone(), future))
+    }
+
+    /// A random number; from [`NodeBuilder::seed`] if the node has one.
+    pub fn random_u64(&self) -> u64 {
+        lock(&self.inner.random).u64(..)
+    }
+
+    /// What finds actors for this node: what [`set_resolver`](Self::set_resolver) gave it, else the node's own actors.
+    pub fn resolver(&self) -> Arc<dyn Resolver> {
+        let set = lock(&self.inner.resolver).clone();
+        set.unwrap_or_else(|| Arc::new(crate::names::LocalResolver(Arc::downgrade(&self.inner.directory))))
+    }
+
+    /// Has actors found by `resolver` from now on; clients that exist keep theirs.
+    pub fn set_resolver(&self, resolver: impl Resolver) {
+        *lock(&self.inner.resolver) = Some(Arc::new(resolver));
+    }
+
+    /// Adds a value for handlers to find by its type with
+    /// [`ActorContext::extension`](crate::ActorContext::extension); gives the one it replaces.
+    pub fn extend<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
+        let replaced = lock(&self.inner.extensions).insert(TypeId::of::<T>(), Arc::new(value));
+        replaced.and_then(|value| value.downcast().ok())
+    }
+
+    /// The value of this type that was added with [`extend`](Self::extend).
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        lock(&self.inner.extensions).get(&TypeId::of::<T>()).cloned()?.downcast().ok()
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    pub(crate) fn sleep_until(&self, at: Instant) -> tokio::time::Sleep {
+        clock::sleep_until(at)
+    }
+
+    /// Spawns without the node's scope: the framework's own tasks know their node.
+    pub(crate) fn spawn_bare<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        task::spawn(&self.inner.runtime, future)
+    }
+
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.inner.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_actor_id(&self) -> ActorId {
+        ActorId { node: self.inner.id, serial: self.next_serial() }
+    }
+
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
+        &self.inner.directory
+    }
+
+    pub(crate) fn methods(&self) -> &MethodTables {
+        &self.inner.methods
+    }
+
+    pub(crate) fn local_calls(&self) -> LocalCalls {
+        self.inner.local_calls
+    }
+
+    pub(crate) fn client_layers(&self) -> &Arc<[Arc<dyn Layer>]> {
+        &self.inner.client_layers
+    }
+
+    pub(crate) fn server_layers(&self) -> &Arc<[Arc<dyn Layer>]> {
+        &self.inner.server_layers
+    }
+
+    /// A holder of calls got one with this deadline; `watch` if nobody looks after the holder yet.
+    pub(crate) fn expect_deadline(
+        &self,
+        deadline: Option<Instant>,
+        watch: bool,
+        holder: impl FnOnce() -> Weak<dyn Sweep>,
+    ) {
+        if watch {
+            self.inner.deadlines.watch(holder());
+        }
+        if let Some(deadline) = deadline {
+            self.inner.deadlines.expect(deadline);
+        }
+    }
+}
+
+impl Inner {
+    /// Whether the tokio runtime that the node was made on is gone.
+    fn runtime_ended(&self) -> bool {
+        self.sweeper.is_finished()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.inner.id)
+            .field("namespace", &self.namespace().as_str())
+            .finish()
+    }
+}

@@ -1,0 +1,10 @@
+//! All that a first program needs: `use actor_runtime::prelude::*;`.
+
+pub use std::time::Duration;
+
+pub use futures::{Stream, StreamExt, stream};
+
+pub use crate::{
+    Actor, ActorContext, ActorServer, CallError, CallOptions, Delivery, Failure, FailureKind, FixedResolver,
+    Namespace, Node, Overflow, Resolver, ServiceClient, actor_service, current_ctx, message,
+};

@@ -1,0 +1,1 @@
+//! Invariants 4 and 5.

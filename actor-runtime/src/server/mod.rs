@@ -1,0 +1,14 @@
+//! A node that listens: actors get names, and calls from elsewhere get to actors.
+//!
+//! ```text
+//!   frame ──► accept: envelope, namespace, name, id, method ──► Target::admit
+//! ```
+
+mod accept;
+mod bind;
+mod register;
+mod shutdown;
+
+pub use bind::{ActorServer, BindError};
+pub use register::{RegisterError, Registration};
+pub use shutdown::ShutdownError;

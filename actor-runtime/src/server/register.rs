@@ -1,0 +1,124 @@
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use super::ActorServer;
+use crate::{
+    Actor,
+    actor::{ActorCell, Limits, Overflow, run, run_parallel},
+    actor_id::ActorId,
+    context::Identity,
+    sync::lock,
+};
+
+/// An actor about to get its name. Made by [`ActorServer::registration`].
+#[must_use = "call `register`"]
+pub struct Registration<'a, A> {
+    server: &'a ActorServer,
+    name: String,
+    actor: A,
+    limits: Limits,
+    start: Start<A>,
+}
+
+type Start<A> = Box<dyn FnOnce(A, Arc<ActorCell>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+impl<'a, A: Actor> Registration<'a, A> {
+    pub(super) fn new(server: &'a ActorServer, name: String, actor: A) -> Self {
+        let config = server.node.config();
+        let limits = Limits {
+            mailbox: config.mailbox_capacity,
+            overflow: Overflow::default(),
+            overlap: config.max_overlap.max(1),
+        };
+        Self { server, name, actor, limits, start: Box::new(|actor, cell| Box::pin(run(actor, cell))) }
+    }
+
+    /// How many calls the mailbox holds, at least 1; 64 unless [`Config`](crate::Config) says otherwise.
+    pub fn mailbox(mut self, capacity: usize) -> Self {
+        self.limits.mailbox = capacity.max(1);
+        self
+    }
+
+    /// What a full mailbox does with a call; [`Overflow::Wait`] unless this is called.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.limits.overflow = overflow;
+        self
+    }
+
+    /// How many `&self` turns may overlap, at least 1; 1024 unless [`Config`](crate::Config) says otherwise.
+    pub fn overlap(mut self, turns: usize) -> Self {
+        self.limits.overlap = turns.max(1);
+        self
+    }
+
+    /// Runs `&self` turns on up to so many tasks of their own, so that they use several processors; at least 1. They
+    /// otherwise overlap on the actor's one task.
+    pub fn parallel(mut self, tasks: usize) -> Self
+    where
+        A: Sync,
+    {
+        let tasks = tasks.max(1);
+        self.start = Box::new(move |actor, cell| Box::pin(run_parallel(actor, cell, tasks)));
+        self
+    }
+
+    /// Gives the actor its name and starts it.
+    ///
+    /// # Errors
+    /// [`RegisterError`]. The actor is dropped then.
+    pub fn register(self) -> Result<ActorId, RegisterError> {
+        let Self { server, name, actor, limits, start } = self;
+        if name.is_empty() || name.len() > 255 || name.contains(|c: char| c.is_control() || c == '/') {
+            return Err(RegisterError::Name { name });
+        }
+        let node = server.node.clone();
+        let mut hosted = lock(&server.hosted);
+        if hosted.is_closed() {
+            return Err(RegisterError::ShutDown { name });
+        }
+        let id = node.next_actor_id();
+        let identity = Identity { id, name: name.as_str().into(), node: node.clone() };
+        let cell = ActorCell::new(identity, limits, node.methods().of::<A>());
+        if let Err(present) = node.directory().insert(&name, cell.clone()) {
+            return Err(RegisterError::Taken { name, present: present.id() });
+        }
+        hosted.add(id, name, node.spawn(start(actor, cell)));
+        Ok(id)
+    }
+}
+
+impl<A> fmt::Debug for Registration<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("name", &self.name)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an actor did not get its name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The name cannot stand in an address.
+    #[error("{name:?} cannot be an actor's name: write 1 to 255 bytes without `/` and control characters")]
+    Name {
+        /// Which.
+        name: String,
+    },
+    /// The server was shut down.
+    #[error("{name:?} was not registered: the server was shut down")]
+    ShutDown {
+        /// Which.
+        name: String,
+    },
+    /// A running actor has the name.
+    #[error(
+        "{name:?} is the name of the actor {present}, which is running; unregister that one, or choose another name"
+    )]
+    Taken {
+        /// Which.
+        name: String,
+        /// Who has it.
+        present: ActorId,
+    },
+}

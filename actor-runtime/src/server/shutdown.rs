@@ -1,0 +1,135 @@
+//! The end of a server.
+
+use std::{collections::BTreeMap, pin::pin, time::Duration};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+
+use super::ActorServer;
+use crate::{Task, actor::StopReason, actor_id::ActorId, names::BoxFuture, sync::lock};
+
+/// The tasks of a server's actors.
+#[derive(Default)]
+pub(super) struct Hosted {
+    actors: BTreeMap<ActorId, (String, Task<()>)>,
+    closed: bool,
+}
+
+impl Hosted {
+    pub(super) fn add(&mut self, id: ActorId, name: String, task: Task<()>) {
+        // Actors that stopped by themselves are not worth keeping.
+        if self.actors.len().is_power_of_two() {
+            self.actors.retain(|_, (_, task)| !task.is_finished());
+        }
+        self.actors.insert(id, (name, task));
+    }
+
+    pub(super) fn take(&mut self, id: ActorId) -> Option<Task<()>> {
+        self.actors.remove(&id).map(|(_, task)| task)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn close(&mut self) -> BTreeMap<ActorId, (String, Task<()>)> {
+        self.closed = true;
+        std::mem::take(&mut self.actors)
+    }
+}
+
+/// How long an actor gets to see that it is killed.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+impl ActorServer {
+    /// Ends the server: no new calls are taken, what is queued is run, then the actors end. After `grace` what is left
+    /// is ended at its next await; its callers get [`Stopped`](crate::FailureKind::Stopped). Returns after
+    /// `grace` and a quarter of a second at the latest.
+    ///
+    /// # Errors
+    /// [`ShutdownError`] names the actors that were cut off, and among them those that did not even notice: their
+    /// handlers block a thread, which is left behind. The server has ended all the same.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, no new calls are taken, and the actors end when their queues are empty or the server
+    /// is dropped.
+    pub async fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
+        let node = &self.node;
+        let directory = node.directory();
+        let actors = lock(&self.hosted).close();
+        for target in directory.targets() {
+            target.stop(StopReason::Shutdown);
+        }
+        let mut ending = Ending::new(actors);
+        ending.wait(node.sleep_until(node.now() + grace)).await;
+        let cut_off = ending.left();
+        self.leave(&StopReason::Shutdown);
+        ending.wait(node.sleep_until(node.now() + LAST_WORDS)).await;
+        if cut_off.is_empty() {
+            Ok(())
+        } else {
+            Err(ShutdownError { grace, cut_off, blocked: ending.left() })
+        }
+    }
+
+    /// Ends every actor now, and listens no more.
+    pub(super) fn leave(&self, reason: &StopReason) {
+        let port = lock(&self.port).take();
+        drop(port);
+        if let Some(targets) = self.node.directory().leave(&self.address()) {
+            for target in targets {
+                target.kill(reason.clone());
+            }
+        }
+    }
+}
+
+/// Actors that are on their way out.
+struct Ending {
+    tasks: FuturesUnordered<BoxFuture<'static, ActorId>>,
+    names: BTreeMap<ActorId, String>,
+}
+
+impl Ending {
+    fn new(actors: BTreeMap<ActorId, (String, Task<()>)>) -> Self {
+        let names = actors.iter().map(|(id, (name, _))| (*id, name.clone())).collect();
+        let ended = |(id, (_, task)): (ActorId, (String, Task<()>))| -> BoxFuture<'static, ActorId> {
+            Box::pin(async move {
+                // However it ended, it is gone.
+                let _ = task.await;
+                id
+            })
+        };
+        Self { tasks: actors.into_iter().map(ended).collect(), names }
+    }
+
+    /// Waits until all have ended, or until `limit`.
+    async fn wait(&mut self, limit: tokio::time::Sleep) {
+        let mut limit = pin!(limit);
+        while !self.tasks.is_empty() {
+            tokio::select! {
+                Some(id) = self.tasks.next() => drop(self.names.remove(&id)),
+                () = &mut limit => return,
+            }
+        }
+    }
+
+    fn left(&self) -> Vec<String> {
+        self.names.values().cloned().collect()
+    }
+}
+
+/// Some actors did not end in time. The server has ended all the same.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the server ended, but not within its grace of {grace:?}: {cut_off:?} were cut off, of which {blocked:?} \
+         block a thread and are left behind"
+)]
+#[non_exhaustive]
+pub struct ShutdownError {
+    /// How much time there was.
+    pub grace: Duration,
+    /// The actors that were ended before their queues were empty.
+    pub cut_off: Vec<String>,
+    /// Those among them that have not ended yet: their handlers do not await.
+    pub blocked: Vec<String>,
+}

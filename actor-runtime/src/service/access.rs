@@ -1,0 +1,42 @@
+use std::{marker::PhantomData, ptr::NonNull};
+
+/// A `&A` that may be carried to any thread, and read only where `A` is [`Sync`].
+///
+/// The loop of turns is written once for all actors. It holds this across its awaits, also for an actor that is only
+/// `Send` because all its methods take `&mut self`; such an actor has no code that could call [`get`](Self::get).
+#[derive(Debug)]
+pub struct SharedRef<'a, A> {
+    actor: NonNull<A>,
+    borrow: PhantomData<&'a A>,
+}
+
+impl<'a, A> SharedRef<'a, A> {
+    /// Borrows the actor.
+    pub fn new(actor: &'a A) -> Self {
+        Self { actor: NonNull::from(actor), borrow: PhantomData }
+    }
+
+    /// The actor.
+    pub fn get(self) -> &'a A
+    where
+        A: Sync,
+    {
+        // SAFETY: the pointer comes from a `&'a A`, and `borrow` keeps that borrow alive for `'a`.
+        unsafe { self.actor.as_ref() }
+    }
+}
+
+impl<A> Clone for SharedRef<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for SharedRef<'_, A> {}
+
+// SAFETY: on another thread the pointer can only be copied and dropped, which touches no `A`, or turned into a `&A`
+// by `get`, which asks for `A: Sync`; and a `&A` may be sent exactly if `A: Sync`.
+unsafe impl<A> Send for SharedRef<'_, A> {}
+
+// SAFETY: as for `Send`: all that a `&SharedRef` gives is a copy of it.
+unsafe impl<A> Sync for SharedRef<'_, A> {}

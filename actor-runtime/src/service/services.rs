@@ -1,0 +1,124 @@
+use std::{future::Future, sync::Arc};
+
+use super::{Method, Serve, Service, SharedRef, Status, method::unique_ids};
+use crate::call::{AnyCall, Delivery, Failure, FailureKind, accept_response, take_request};
+
+/// How a turn ended: `None` if the call was over before it began.
+pub type TurnEnd = Option<Result<Status, Failure>>;
+
+/// The services of one actor type: a tuple such as `(FooService, BarService)`, of up to eight.
+pub trait Services<A>: Send + Sync + 'static {
+    /// Fails the build if two methods share an id.
+    const CHECKED: ();
+
+    /// Their names.
+    const NAMES: &'static [&'static str];
+
+    /// Their methods, service by service.
+    const METHODS: &'static [&'static [&'static Method]];
+
+    /// Runs a `&self` method.
+    #[doc(hidden)]
+    fn shared<'a>(actor: SharedRef<'a, A>, turn: Turn) -> impl Future<Output = TurnEnd> + Send + 'a
+    where
+        A: 'a;
+
+    /// Runs a `&mut self` method.
+    #[doc(hidden)]
+    fn exclusive<'a>(actor: &'a mut A, turn: Turn) -> impl Future<Output = TurnEnd> + Send + 'a
+    where
+        A: 'a;
+}
+
+/// A call on its way into a handler.
+pub struct Turn {
+    pub(crate) call: Arc<dyn AnyCall>,
+    /// The largest reply in bytes.
+    pub(crate) limit: usize,
+    /// Whether the reply goes to the caller at once, or to a layer first.
+    pub(crate) publish: bool,
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").field("call", &self.call.head()).finish_non_exhaustive()
+    }
+}
+
+impl Turn {
+    fn request<S: Service>(&self) -> Option<Result<S::Request, Failure>> {
+        take_request::<S>(&*self.call)
+    }
+
+    fn end<S: Service>(self, response: Option<S::Response>) -> Result<Status, Failure> {
+        match response {
+            Some(response) => accept_response::<S>(&*self.call, response, self.limit, self.publish),
+            None => Err(Failure::new(
+                FailureKind::Internal,
+                Delivery::NotDelivered,
+                "the method was dispatched with the wrong access; please report this",
+            )),
+        }
+    }
+
+    fn unserved(self) -> Failure {
+        Failure::new(
+            FailureKind::Unimplemented,
+            Delivery::NotDelivered,
+            "the actor does not serve this service",
+        )
+    }
+}
+
+macro_rules! services {
+    ($($service:ident)+) => {
+        impl<A: Send + 'static, $($service: Serve<A>),+> Services<A> for ($($service,)+) {
+            const CHECKED: () = assert!(
+                unique_ids(&[$($service::METHODS),+]),
+                "two methods of this actor's services have the same id on the wire: give one of the services another \
+                 name with #[actor_service(name = \"…\")], or one of the methods another id with #[id = n]",
+            );
+            const NAMES: &'static [&'static str] = &[$($service::NAME),+];
+            const METHODS: &'static [&'static [&'static Method]] = &[$($service::METHODS),+];
+
+            async fn shared<'a>(actor: SharedRef<'a, A>, turn: Turn) -> TurnEnd
+            where
+                A: 'a,
+            {
+                $(if turn.call.head().method.service == $service::NAME {
+                    let request = match turn.request::<$service>()? {
+                        Ok(request) => request,
+                        Err(failure) => return Some(Err(failure)),
+                    };
+                    let response = $service::shared(actor, request).await;
+                    return Some(turn.end::<$service>(response));
+                })+
+                Some(Err(turn.unserved()))
+            }
+
+            async fn exclusive<'a>(actor: &'a mut A, turn: Turn) -> TurnEnd
+            where
+                A: 'a,
+            {
+                $(if turn.call.head().method.service == $service::NAME {
+                    let request = match turn.request::<$service>()? {
+                        Ok(request) => request,
+                        Err(failure) => return Some(Err(failure)),
+                    };
+                    let response = $service::exclusive(actor, request).await;
+                    return Some(turn.end::<$service>(response));
+                })+
+                Some(Err(turn.unserved()))
+            }
+        }
+    };
+}
+
+services!(S0);
+services!(S0 S1);
+services!(S0 S1 S2);
+services!(S0 S1 S2 S3);
+services!(S0 S1 S2 S3 S4);
+services!(S0 S1 S2 S3 S4 S5);
+services!(S0 S1 S2 S3 S4 S5 S6);
+services!(S0 S1 S2 S3 S4 S5 S6 S7);

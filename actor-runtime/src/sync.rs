@@ -1,0 +1,18 @@
+//! Locks and atomics: the standard ones, or loom's where the interleavings are explored (`--cfg actor_loom`).
+
+#[cfg(not(actor_loom))]
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+#[cfg(actor_loom)]
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+/// Locks, also after a panic under the lock: the code under our locks leaves no state half changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,3 @@
+//! Ways for frames between nodes. So far there is one, within a process: [`loopback`].
+
+pub(crate) mod loopback;
