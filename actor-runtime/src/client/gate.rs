@@ -132,8 +132,10 @@ impl Gate {
     /// A call was not taken: it is sent once more by a new way, if that can help.
     fn refused(&self, refused: Refused, before: Option<Failure>) {
         let Refused { call, failure } = refused;
-        let moved =
-            matches!(failure.kind(), FailureKind::Stale | FailureKind::Stopped | FailureKind::Unreachable);
+        let moved = matches!(
+            failure.kind(),
+            FailureKind::NotFound | FailureKind::Stale | FailureKind::Stopped | FailureKind::Unreachable
+        );
         let follows = self.target.pinned.is_none();
         match self.node() {
             Ok(node) if moved && follows && before.is_none() => {

@@ -99,7 +99,7 @@ impl Route {
 fn here(node: &Node, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Failure> {
     let directory = node.directory();
     let target = directory.find(&endpoint.name).ok_or_else(|| {
-        let known = directory.names();
+        let known: Vec<String> = directory.names().iter().map(|name| format!("{name:?}")).collect();
         unknown(&endpoint.name, &format!("at {}", endpoint.address), &known)
     })?;
     match endpoint.actor {

@@ -122,7 +122,8 @@ pub struct Field {
 pub struct Variant {
     /// The number on the wire.
     pub index: u32,
-    /// The name that serde sees; several joined by `|` where aliases hide which one it is.
+    /// The name that serde sees; several joined by `|` where aliases hide which one it is. In an enum that has both
+    /// `alias` and `other`, even that is hidden, and names may be those of a variant before.
     pub name: String,
     /// What is in it.
     pub fields: Fields,

@@ -74,6 +74,11 @@ fn serde_attributes_show_as_they_act() {
     assert_eq!(shown::<zoo::Transparent>(), "Vec<u8>");
     // Which names are aliases is not to be seen from outside, so both stand there.
     assert_eq!(shown::<zoo::Aliased>(), "Aliased { color|colour: u8, colour|size: u8 }");
+    assert_eq!(
+        shown::<zoo::AliasedEnum>(),
+        "enum AliasedEnum { Color|Colour(u8), Colour|Size { size: u16 }, Size|Unknown }"
+    );
+    assert_eq!(shown::<zoo::WithOther>(), "enum WithOther { A(u8), B, Rest }");
 }
 
 #[test]

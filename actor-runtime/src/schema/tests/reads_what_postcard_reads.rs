@@ -62,7 +62,8 @@ reads! {
         std::net::SocketAddrV4, std::net::SocketAddrV6;
     structs: zoo::Nothing, zoo::Point, zoo::Id, zoo::Pair, zoo::Empty, zoo::Numbers, zoo::Maps, zoo::Renamed,
         zoo::Transparent, zoo::Times, zoo::Net, zoo::Blob;
-    enums: zoo::Shape, zoo::Only, zoo::TwoEnums, zoo::Wide, zoo::Choices;
+    enums: zoo::Shape, zoo::Only, zoo::TwoEnums, zoo::Wide, zoo::Choices,
+        zoo::WithOther;
     generics: zoo::Generic<u8, String>, zoo::Generic<zoo::Generic<u8, u8>, zoo::Generic<zoo::Shape, bool>>,
         zoo::Twice;
     recursive: zoo::List, zoo::Forest, zoo::Expression, zoo::Statement, zoo::There, zoo::Back,
@@ -81,6 +82,9 @@ fn values_that_must_be_made_by_hand() {
     }
     check(&zoo::Sixteen::try_from(vec![7; 16]).unwrap());
     check(&postcard::from_bytes::<zoo::Aliased>(&[1, 2]).unwrap());
+    for bytes in [&[0, 7][..], &[1, 0x80, 2], &[2]] {
+        check(&postcard::from_bytes::<zoo::AliasedEnum>(bytes).unwrap());
+    }
     let validated: Vec<u8> = [&[1, 0x80, 8, 2, 1, 2, 16][..], &[9; 16]].concat();
     check(&postcard::from_bytes::<zoo::Validated>(&validated).unwrap());
 }

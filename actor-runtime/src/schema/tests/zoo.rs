@@ -1,5 +1,6 @@
 //! Types as people write them. None is ever made by its fields: values come from `random`.
-#![allow(dead_code)]
+// Types are spelled as their users spell them, and only their `Deserialize` is used.
+#![allow(dead_code, clippy::use_self)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -102,6 +103,15 @@ zoo! {
         size: u8,
     }
 
+    pub(super) enum AliasedEnum {
+        #[serde(alias = "Colour")]
+        Color(u8),
+        Size { size: u16 },
+        Unknown,
+    }
+
+    pub(super) enum WithOther { A(u8), B, #[serde(other)] Rest }
+
     pub(super) struct Times { sleep: Duration, at: std::time::SystemTime, range: std::ops::Range<u32> }
 
     pub(super) struct Net {
@@ -188,7 +198,7 @@ macro_rules! checked {
 }
 
 checked!(Port, u16, |port| (port >= 1024).then_some(Self(port)), |port| port.0);
-checked!(Even, u32, |n| (n % 2 == 0).then_some(Self(n)), |even| even.0);
+checked!(Even, u32, |n| n.is_multiple_of(2).then_some(Self(n)), |even| even.0);
 checked!(Window, (u32, u32), |w| (w.0 < w.1).then_some(Self { from: w.0, to: w.1 }), |w| (w.from, w.to));
 checked!(Sixteen, Vec<u8>, |bytes| (bytes.len() == 16).then_some(Self(bytes)), |key| key.0);
 

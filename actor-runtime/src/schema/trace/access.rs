@@ -139,6 +139,7 @@ impl<'de> VariantAccess<'de> for Payload<'_> {
 }
 
 /// Answers a seed at a place inside the form that is being visited.
+#[inline(never)]
 fn answer<'de, T: DeserializeSeed<'de>>(
     trace: &mut Trace,
     visit: Visit,

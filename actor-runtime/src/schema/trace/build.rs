@@ -5,18 +5,21 @@ use super::position::{Form, Leaf, PositionId, ROOT, Shape, TypeId, VariantState}
 use super::state::Trace;
 
 /// A schema is a tree, so a type that occurs often is in it often. This bounds the tree.
-const MAX_NODES: usize = 1 << 16;
+const MAX_NODES: usize = 1 << 15;
 /// A tuple with more elements than Rust has tuples for must be an array.
 const MAX_TUPLE: usize = 12;
 
 impl Trace {
     pub(super) fn into_schema(self) -> Schema {
-        Builder { trace: &self, enclosing: Vec::new(), nodes: 0 }.at(ROOT)
+        let blocked = (0..self.positions.len()).filter(|at| self.positions[*at].blocked.is_some()).collect();
+        Builder { trace: &self, blocked, enclosing: Vec::new(), nodes: 0 }.at(ROOT)
     }
 }
 
 struct Builder<'t> {
     trace: &'t Trace,
+    /// The places that no run gets past.
+    blocked: Vec<PositionId>,
     /// The structs and enums around the place that is being built.
     enclosing: Vec<TypeId>,
     nodes: usize,
@@ -163,10 +166,9 @@ impl Builder<'_> {
         let ancestors = |of: PositionId| {
             std::iter::successors(Some(of), |at| positions[*at].parent.map(|parent| parent.0))
         };
-        let blocked = || positions.iter().enumerate().filter(|(_, at)| at.blocked.is_some());
         let nearest = ancestors(position)
-            .find_map(|around| blocked().find(|(at, _)| ancestors(*at).any(|outer| outer == around)));
-        match nearest.and_then(|(_, at)| Some((at.type_name, at.blocked.as_ref()?))) {
+            .find_map(|around| self.blocked.iter().find(|at| ancestors(**at).any(|outer| outer == around)));
+        match nearest.and_then(|at| Some((positions[*at].type_name, positions[*at].blocked.as_ref()?))) {
             Some((type_name, reason)) => {
                 format!("not reached, since `{type_name}` stands before it: {reason}")
             }

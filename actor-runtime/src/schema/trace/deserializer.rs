@@ -36,6 +36,7 @@ impl<'t> Tracer<'t> {
         finish(self.trace, entered, visit)
     }
 
+    #[inline(never)]
     fn refuse(self, asked: &str) -> Refusal {
         let reason = format!(
             "{asked}, which postcard cannot: bytes do not say what they are. Use serde's default representation \

@@ -27,6 +27,7 @@ impl Refusal {
     }
 
     /// Notes the place, if no place further in has been noted.
+    #[inline(never)]
     pub(super) fn passing(mut self, position: PositionId) -> Self {
         self.0.at.get_or_insert(position);
         self

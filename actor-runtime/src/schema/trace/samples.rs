@@ -82,6 +82,7 @@ pub(super) fn nth<T: Copy>(list: &[T], n: usize) -> T {
 }
 
 /// Integer `n`. Callers cut it to their width; an unsigned reader sees -1 as its largest value.
+#[inline(never)]
 pub(super) fn integer(n: usize, wide: bool) -> i64 {
     let n = if wide { n % (INTEGERS.len() + LARGE.len()) } else { n % INTEGERS.len() };
     match INTEGERS.get(n) {

@@ -1,16 +1,15 @@
-//! The run that is going on: where it is, and which answer to give there.
+//! The run that is going on, and where in the value it is.
 
 use super::error::Refusal;
-use super::position::{Form, Leaf, Named, Position, PositionId, ROOT, Shape, TypeId, VariantState};
-use super::samples;
+use super::position::{Form, Leaf, Named, Position, PositionId, Shape, TypeId, VariantState};
 
 /// No type that people write nests deeper; a type that does has no finite value.
 const MAX_DEPTH: usize = 96;
 /// How often one visitor may stand inside itself without a struct or enum between that a schema could refer to.
 const MAX_UNNAMED_NESTING: usize = 16;
-/// Bounds on the whole trace, which together keep the worst type below some tens of milliseconds.
+/// Bounds on the whole trace, which together keep the worst type well below a second.
 const MAX_RUNS: usize = 4096;
-const MAX_STEPS: usize = 1 << 19;
+const MAX_STEPS: usize = 1 << 18;
 
 /// All that has been learned, and the state of the current run.
 #[derive(Debug)]
@@ -18,9 +17,9 @@ pub(super) struct Trace {
     pub(super) positions: Vec<Position>,
     pub(super) types: Vec<Named>,
     /// The forms that enclose the current place.
-    frames: Vec<Frame>,
+    pub(super) frames: Vec<Frame>,
     /// How many of `frames` are closed places.
-    closed: usize,
+    pub(super) closed: usize,
     /// Added to every sample: 1 in the second look.
     offset: usize,
     runs: usize,
@@ -48,14 +47,18 @@ pub(super) enum Stop {
 
 /// One form being visited.
 #[derive(Debug)]
-struct Frame {
+pub(super) struct Frame {
     visit: Visit,
+    /// The name of the visitor's type; empty for a variant's payload, which is named by its enum.
     visitor: &'static str,
-    named: Option<TypeId>,
+    pub(super) named: Option<TypeId>,
+    /// Whether this place is passed through and not explored.
     closes: bool,
+    /// How many elements the visitor has taken.
     taken: usize,
-    variant: Option<usize>,
-    payload_read: bool,
+    /// The variant that was answered.
+    pub(super) variant: Option<usize>,
+    pub(super) payload_read: bool,
 }
 
 /// A shape at a place, while its visitor runs.
@@ -104,6 +107,7 @@ impl Trace {
     }
 
     /// A leaf is asked for: the number of the sample to answer with.
+    #[inline(never)]
     pub(super) fn leaf(&mut self, position: PositionId, leaf: Leaf) -> Result<usize, Refusal> {
         self.step(position)?;
         self.shape_at(position, Form::Leaf(leaf), None);
@@ -111,6 +115,7 @@ impl Trace {
     }
 
     /// A form is asked for. Every `Ok` is followed by one call of `left`.
+    #[inline(never)]
     pub(super) fn enter(
         &mut self,
         position: PositionId,
@@ -152,6 +157,7 @@ impl Trace {
     }
 
     /// The visitor is done; the error that it gave is passed on.
+    #[inline(never)]
     pub(super) fn left(&mut self, refusal: Option<Refusal>) -> Option<Refusal> {
         // Every `enter` has pushed a frame, and frames inside it have been left before.
         let frame = self.frames.pop()?;
@@ -169,14 +175,17 @@ impl Trace {
             Some(variant) => self.variant_ended(frame.visit, frame.named, variant, frame.payload_read),
             None => {
                 let shape = &mut self.positions[position].shapes[shape];
-                let taken = *shape.taken.get_or_insert(frame.taken);
-                shape.varies |= taken != frame.taken;
+                if matches!(shape.form, Form::Tuple(_) | Form::TupleStruct(_) | Form::Struct(_)) {
+                    let taken = *shape.taken.get_or_insert(frame.taken);
+                    shape.varies |= taken != frame.taken;
+                }
             }
         }
         None
     }
 
     /// The visitor takes the next element or the payload; the place where it stands.
+    #[inline(never)]
     pub(super) fn child(&mut self, visit: Visit, slot: usize, type_name: &'static str) -> PositionId {
         if let Some(frame) = self.frames.last_mut() {
             frame.taken += 1;
@@ -195,52 +204,8 @@ impl Trace {
         child
     }
 
-    /// How many elements to give to a sequence or a map.
-    pub(super) fn length(&self, position: PositionId) -> usize {
-        let Position { sample, leave_empty, .. } = self.positions[position];
-        match (leave_empty, self.closed > 0) {
-            (true, _) => 0,
-            (false, true) => samples::nth(samples::CLOSED_LENGTHS, sample),
-            (false, false) => samples::nth(samples::LENGTHS, sample),
-        }
-    }
-
-    /// Whether to answer `Some`.
-    pub(super) fn is_some(&self, position: PositionId) -> bool {
-        let Position { sample, leave_empty, .. } = self.positions[position];
-        !leave_empty && ((self.closed > 0) == (sample % 2 == 1))
-    }
-
-    /// Which variant to answer with.
-    pub(super) fn choose_variant(&mut self, visit: Visit) -> Result<usize, Refusal> {
-        // `enter` has named every enum.
-        let Some(named) = self.frames.last().and_then(|frame| frame.named) else {
-            return Err(Refusal::new("an enum has no name"));
-        };
-        let choice = match self.unexplored_variant(visit, named) {
-            Some(variant) => Some(variant),
-            None => self.closing_variant(visit.position, named),
-        };
-        match choice {
-            Some(variant) => {
-                if let Some(frame) = self.frames.last_mut() {
-                    frame.variant = Some(variant);
-                    // Only a payload that is not read after the index was taken is a refusal of the variant.
-                    frame.payload_read = true;
-                }
-                Ok(variant)
-            }
-            None if self.types[named].variants.iter().any(|state| *state == VariantState::Usable) => {
-                Err(self.refuse(visit.position, Stop::TooDeep))
-            }
-            None => {
-                let reason = "it has no variant that can be read".to_owned();
-                Err(self.refuse(visit.position, Stop::Unsupported(reason)))
-            }
-        }
-    }
-
     /// The reader took the index of the variant, or did not.
+    #[inline(never)]
     pub(super) fn variant_answered(&mut self, index: usize, taken: bool) {
         let Some(frame) = self.frames.last_mut() else { return };
         if taken {
@@ -251,36 +216,7 @@ impl Trace {
         }
     }
 
-    /// Whether there is something to explore at or below a place.
-    pub(super) fn is_incomplete(&mut self, position: PositionId) -> bool {
-        if self.positions[position].complete || self.positions[position].shapes.len() > 1 {
-            return false;
-        }
-        let Some(shape) = self.positions[position].shapes.first() else { return true };
-        let (form, named) = (shape.form, shape.named);
-        let elsewhere = named.is_some_and(|named| self.types[named].owner != Some(position));
-        let slots = match form {
-            Form::Leaf(_) | Form::UnitStruct => 0,
-            _ if elsewhere || self.positions[position].leave_empty => 0,
-            Form::Option | Form::Sequence | Form::Newtype => 1,
-            Form::Map => 2,
-            Form::Tuple(length) | Form::TupleStruct(length) => shape.taken.unwrap_or(length),
-            Form::Struct(names) => shape.taken.unwrap_or(names.len()),
-            Form::Enum(names) => names.len(),
-        };
-        let incomplete = (0..slots).any(|slot| {
-            let open = match named {
-                Some(named) if matches!(form, Form::Enum(_)) => {
-                    matches!(self.types[named].variants[slot], VariantState::Usable | VariantState::Postponed)
-                }
-                _ => true,
-            };
-            open && self.is_child_incomplete(position, slot)
-        });
-        self.positions[position].complete = !incomplete;
-        incomplete
-    }
-
+    #[inline(never)]
     pub(super) fn refuse(&mut self, position: PositionId, stop: Stop) -> Refusal {
         let message = match &stop {
             Stop::Unsupported(reason) => reason.clone(),
@@ -359,39 +295,4 @@ impl Trace {
                 .for_each(|state| *state = VariantState::Usable);
         }
     }
-
-    /// At the owner of an enum: the first variant that is not completely known.
-    fn unexplored_variant(&mut self, visit: Visit, named: TypeId) -> Option<usize> {
-        if self.closed > 0 || self.positions[visit.position].complete {
-            return None;
-        }
-        (0..self.types[named].variants.len()).find(|variant| {
-            self.types[named].variants[*variant] == VariantState::Usable
-                && self.is_child_incomplete(visit.position, *variant)
-        })
-    }
-
-    /// A variant that ends; while none is known, one that is not being visited already.
-    fn closing_variant(&self, position: PositionId, named: TypeId) -> Option<usize> {
-        let Named { variants, ends, .. } = &self.types[named];
-        let is_usable = |variant: &usize| variants[*variant] == VariantState::Usable;
-        let sample = self.positions[position].sample;
-        if sample > 0 {
-            let usable: Vec<usize> = (0..variants.len()).filter(is_usable).collect();
-            return (!usable.is_empty()).then(|| samples::nth(&usable, sample));
-        }
-        ends.filter(is_usable).or_else(|| {
-            let is_visited = |variant: &usize| {
-                self.frames.iter().any(|frame| frame.named == Some(named) && frame.variant == Some(*variant))
-            };
-            (0..variants.len()).filter(is_usable).find(|variant| !is_visited(variant))
-        })
-    }
-
-    fn is_child_incomplete(&mut self, position: PositionId, slot: usize) -> bool {
-        let child = self.positions[position].shapes.first().and_then(|shape| *shape.children.get(slot)?);
-        child.is_none_or(|child| self.is_incomplete(child))
-    }
 }
-
-const _: () = assert!(ROOT == 0);

@@ -1,0 +1,241 @@
+//! What a handler knows about its call, and that turns never see each other's context.
+
+use std::{sync::Arc, time::Duration};
+
+use actor_runtime::{
+    ActorId, BoxFuture, Config, Failure, FailureKind, Layer, LayerCall, LocalCalls, Namespace, Next, Node,
+    Status, prelude::*,
+};
+use futures::future::join_all;
+use tests::{Script, on_each_path};
+
+#[message]
+#[derive(Debug, PartialEq)]
+struct Seen {
+    name: String,
+    namespace: String,
+    job: Option<String>,
+    controller: Option<String>,
+    caller_node: Option<String>,
+    called_by_actor: bool,
+    tenant: Option<String>,
+    extension: Option<u32>,
+    millis: Option<u64>,
+}
+
+#[actor_service]
+trait Look {
+    async fn look(&self) -> Seen;
+    /// Looks before and after it waits, `n` times.
+    async fn look_often(&self, tenant: &str, n: u32) -> bool;
+    async fn look_in_a_task(&self) -> (bool, bool, bool);
+    async fn ask(&self, other: &str) -> Seen;
+}
+
+struct Looker(Script);
+
+fn seen() -> Seen {
+    let ctx = current_ctx().unwrap();
+    Seen {
+        name: ctx.actor_name().to_owned(),
+        namespace: ctx.namespace().to_string(),
+        job: ctx.job_id().map(str::to_owned),
+        controller: ctx.controller_address().map(str::to_owned),
+        caller_node: ctx.caller().map(|caller| caller.node.to_string()),
+        called_by_actor: ctx.caller().is_some_and(|caller| caller.actor.is_some()),
+        tenant: ctx.metadata().value("tenant").map(str::to_owned),
+        extension: ctx.extension::<u32>().map(|n| *n),
+        millis: ctx.remaining().and_then(|left| u64::try_from(left.as_millis()).ok()),
+    }
+}
+
+#[actor_service]
+impl Look for Looker {
+    async fn look(&self) -> Seen {
+        seen()
+    }
+
+    async fn look_often(&self, tenant: &str, n: u32) -> bool {
+        let mut same = true;
+        for _ in 0..n {
+            same &= current_ctx().unwrap().metadata().value("tenant") == Some(tenant);
+            tokio::task::yield_now().await;
+        }
+        same
+    }
+
+    async fn look_in_a_task(&self) -> (bool, bool, bool) {
+        let ctx = current_ctx().unwrap();
+        let id: ActorId = ctx.actor_id();
+        let inside = ctx.spawn(async move {
+            let ctx = current_ctx().unwrap();
+            (
+                ctx.actor_id() == id && ctx.caller().is_none() && ctx.remaining().is_none(),
+                ctx.metadata().is_empty(),
+            )
+        });
+        let bare = ctx.node().spawn(async { current_ctx().is_err() });
+        let ((same_actor, no_call), bare) = (inside.await.unwrap(), bare.await.unwrap());
+        self.0.log("looked");
+        (same_actor, no_call, bare)
+    }
+
+    async fn ask(&self, other: &str) -> Seen {
+        let ctx = current_ctx().unwrap();
+        LookClient::new(&ctx.resolver(), other).look().await.unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_knows_its_actor_its_node_and_its_call() {
+    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
+        let config = Config {
+            namespace: Namespace::new("job-7").unwrap(),
+            job_id: Some("job-7".into()),
+            controller_address: Some("10.0.0.1:7000".into()),
+            ..Config::default()
+        };
+        let node = Node::builder().config(config).local_calls(path).seed(7).build().unwrap();
+        node.extend(42_u32);
+        let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
+        server.register("one", Looker(Script::default())).unwrap();
+        server.register("two", Looker(Script::default())).unwrap();
+        let one = LookClient::on(&node, &node.resolver(), "one");
+        let mut expected = Seen {
+            name: "one".into(),
+            namespace: "job-7".into(),
+            job: Some("job-7".into()),
+            controller: Some("10.0.0.1:7000".into()),
+            caller_node: Some(node.id().to_string()),
+            called_by_actor: false,
+            tenant: Some("a".into()),
+            extension: Some(42),
+            millis: Some(2_000),
+        };
+        let call = one.look().metadata("tenant", "a").timeout(Duration::from_secs(2));
+        assert_eq!(call.await.unwrap(), expected);
+
+        let inner = one.ask("two").metadata("tenant", "a").timeout(Duration::from_secs(2)).await.unwrap();
+        expected.name = "two".into();
+        expected.called_by_actor = true;
+        expected.tenant = None;
+        assert_eq!(inner, expected, "metadata is not handed on, the deadline is");
+    }
+}
+
+#[test]
+fn overlapping_turns_on_one_task_never_see_each_others_context() {
+    on_each_path(async |fixture| {
+        fixture.server.register("look", Looker(Script::default())).unwrap();
+        let look = LookClient::on(&fixture.node, &fixture.server.resolver(), "look");
+        let calls = (0..20).map(|n| {
+            let tenant = format!("tenant-{n}");
+            look.look_often(&tenant, 10 + n).metadata("tenant", tenant.clone())
+        });
+        assert!(join_all(calls).await.into_iter().all(Result::unwrap));
+        assert!(current_ctx().is_err(), "and it is left where it was entered");
+    });
+}
+
+#[test]
+fn tasks_of_the_context_know_the_actor_and_belong_to_no_call() {
+    on_each_path(async |fixture| {
+        fixture.server.register("look", Looker(Script::default())).unwrap();
+        let look = LookClient::on(&fixture.node, &fixture.server.resolver(), "look");
+        assert_eq!(look.look_in_a_task().metadata("tenant", "a").await.unwrap(), (true, true, true));
+    });
+}
+
+/// Logs on the way in and out; refuses what its tenant may not call.
+struct Recorder(Script, &'static str);
+
+impl Layer for Recorder {
+    fn call<'a>(&'a self, call: LayerCall<'a>, next: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+        Box::pin(async move {
+            let Self(script, name) = self;
+            script.log(format!("{name} in {} on {}", call.method(), call.actor_name()));
+            if call.metadata().and_then(|metadata| metadata.value("tenant")) == Some("stranger") {
+                return Err(Failure::new(FailureKind::Denied, Delivery::NotDelivered, "not for strangers"));
+            }
+            let end = next.run().await;
+            script.log(format!("{name} out {:?}", end.as_ref().map_err(Failure::kind)));
+            end
+        })
+    }
+}
+
+#[tokio::test]
+async fn layers_stand_around_every_call_on_both_sides_in_order() {
+    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
+        let script = Script::default();
+        let node = Node::builder()
+            .local_calls(path)
+            .client_layer(Recorder(script.clone(), "client 1"))
+            .client_layer(Recorder(script.clone(), "client 2"))
+            .server_layer(Recorder(script.clone(), "server"))
+            .build()
+            .unwrap();
+        let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
+        server
+            .register(
+                "p",
+                tests::Puppet {
+                    script: script.clone(),
+                    resolver: FixedResolver::new::<&str, &str>([]),
+                    total: 0,
+                },
+            )
+            .unwrap();
+        let probe = tests::ProbeClient::on(&node, &node.resolver(), "p");
+        assert_eq!(probe.add(2).await.unwrap(), 2);
+        let ways = [
+            "client 1 in Probe/add on p",
+            "client 2 in Probe/add on p",
+            "server in Probe/add on p",
+            "server out Ok(Replied)",
+            "client 2 out Ok(Replied)",
+            "client 1 out Ok(Replied)",
+        ];
+        assert_eq!(script.lines(), ways);
+        let error = probe.relay(&["no colon".to_owned()]).await.unwrap_err();
+        assert!(matches!(error, CallError::Application(_)), "{error}");
+        assert_eq!(script.lines().last().map(String::as_str), Some("client 1 out Ok(ApplicationError)"));
+        assert_eq!(probe.panic("no").await.unwrap_err().kind(), FailureKind::Panicked);
+        assert_eq!(script.lines().last().map(String::as_str), Some("client 1 out Err(Panicked)"));
+    }
+}
+
+#[tokio::test]
+async fn a_layer_of_either_side_can_refuse_a_call() {
+    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
+        for side in ["client", "server"] {
+            let script = Script::default();
+            let recorder = Recorder(script.clone(), "layer");
+            let node = Node::builder().local_calls(path);
+            let node =
+                if side == "client" { node.client_layer(recorder) } else { node.server_layer(recorder) };
+            let node = node.build().unwrap();
+            let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
+            server.register("look", Looker(script)).unwrap();
+            let look = LookClient::on(&node, &node.resolver(), "look");
+            let failure = look.look().metadata("tenant", "stranger").await.unwrap_err();
+            assert_eq!((failure.kind(), failure.detail()), (FailureKind::Denied, "not for strangers"));
+            assert_eq!(failure.method(), "Look/look");
+            look.look().metadata("tenant", "friend").await.unwrap();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Unused;
+
+#[test]
+fn extensions_are_found_by_their_type_and_replaced_by_a_later_one() {
+    on_each_path(async |fixture| {
+        assert!(fixture.node.extension::<u32>().is_none());
+        assert_eq!(fixture.node.extend(1_u32), None);
+        assert_eq!(fixture.node.extend(2_u32), Some(Arc::new(1)));
+        assert_eq!(fixture.node.extension::<u32>(), Some(Arc::new(2)));
+        assert!(fixture.node.extension::<Unused>().is_none());
+    });
+}
