@@ -116,7 +116,7 @@ struct SelfCaller {
 #[actor_service]
 impl Later for SelfCaller {
     async fn start(&mut self) -> bool {
-        let ctx = current_ctx().unwrap();
+        let ctx = current_ctx().expect("a handler");
         let me = LaterClient::new(&ctx.resolver(), ctx.actor_name());
         drop(ctx.spawn(async move { me.done().await }));
         true

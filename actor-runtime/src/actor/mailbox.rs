@@ -233,13 +233,6 @@ impl Mailbox {
         lock(&self.state).closing.clone()
     }
 
-    #[cfg(test)]
-    /// How many calls are queued, and how many callers wait for a place in the queue.
-    pub(crate) fn depth(&self) -> (usize, usize) {
-        let state = lock(&self.state);
-        (state.queue.len() + state.joins.len(), state.waiting.len())
-    }
-
     /// Ends what has passed its deadline, and gives the next one; `None` if there is nothing left to look after.
     pub(crate) fn sweep(&self, now: Instant) -> Option<Instant> {
         let mut expired = Vec::new();

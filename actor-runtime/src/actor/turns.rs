@@ -36,10 +36,7 @@ pub(crate) async fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) {
     let mut budget = BUDGET;
     let mut finished = None;
     loop {
-        let Started { call, slot } = match next(&cell, finished.take()).await {
-            Some(started) => started,
-            None => return,
-        };
+        let Some(Started { call, slot }) = next(&cell, finished.take()).await else { return };
         let left = match call.head().method.access {
             Access::Exclusive => {
                 let left = alone(&cell, pin!(turn::exclusive(&mut actor, &cell, call))).await;
@@ -66,10 +63,7 @@ pub(crate) async fn run_parallel<A: Actor + Sync>(actor: A, cell: Arc<ActorCell>
     let mut actor = Arc::new(actor);
     let mut finished = None;
     loop {
-        let Started { call, slot } = match next(&cell, finished.take()).await {
-            Some(started) => started,
-            None => return,
-        };
+        let Some(Started { call, slot }) = next(&cell, finished.take()).await else { return };
         let left = match call.head().method.access {
             Access::Exclusive => {
                 // All shared turns have ended, and with them their clones.

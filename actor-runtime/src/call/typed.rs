@@ -56,7 +56,7 @@ pub trait AnyCall: Any + Send + Sync {
     /// Keeps the waker of the turn, to be woken if the call ends without it. False if it is over.
     fn park_turn(&self, waker: &Waker) -> bool;
 
-    /// Ends it with the response that [`accept_response`] stored, or with a failure.
+    /// Ends it with the response that `accept_response` stored, or with a failure.
     fn publish(&self, end: Result<Status, Failure>);
 
     /// Claims it for running, and gives its arguments in encoded form. `None` if it is over.
@@ -372,7 +372,7 @@ pub(crate) fn accept_response<S: Service>(
 #[cfg(debug_assertions)]
 fn sampled() -> bool {
     static CALLS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 8 == 0
+    CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(8)
 }
 
 #[cfg(debug_assertions)]

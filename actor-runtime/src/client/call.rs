@@ -129,7 +129,7 @@ impl<O> Call<O> {
         match &head.chain {
             Some(chain) if chain.length > Link::MAX => return Err(too_deep(chain)),
             Some(chain) => {
-                chain.wait_for(Hop { actor: head.name.to_string(), method: head.method.to_string() })
+                chain.wait_for(Hop { actor: head.name.to_string(), method: head.method.to_string() });
             }
             None => {}
         }

@@ -249,7 +249,7 @@ impl Sweep for Link {
                 // The server keeps the same deadline and knows more about it: it gets the first word.
                 Some(deadline) if deadline + GRACE <= now => expired.push(pending.call.clone()),
                 Some(deadline) => {
-                    next = Some(next.map_or(deadline + GRACE, |next| next.min(deadline + GRACE)))
+                    next = Some(next.map_or(deadline + GRACE, |next| next.min(deadline + GRACE)));
                 }
                 None => {}
             }
