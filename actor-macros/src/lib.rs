@@ -69,10 +69,11 @@ use proc_macro::TokenStream;
 /// `&T`; default bodies; supertraits that leave the trait usable as `dyn`; raw identifiers.
 ///
 /// Refused: generic traits and methods; associated types, constants and macros; methods that are not `async` or have
-/// no `&self`; `self` by value or typed; patterns, attributes, `impl Trait`, `&mut T` and lifetimes in arguments, and
-/// references inside of them; borrowed replies; trait objects, pointers and inferred types; `Self` in types; the
-/// method names `new`, `on`, `pool` and `with_options`; names and ids that collide. Streams, `#[idempotent]`,
-/// `#[dedup]`, `#[oneway]`, `#[cancel_safe]` and `#[since(n)]` are reserved, and not supported yet.
+/// no `&self`; `self` by value or typed; patterns, attributes, `impl Trait`, `&mut T` and references inside of types in
+/// arguments; lifetimes, other than `'static` inside of a type such as `Cow<'static, str>`; borrowed replies; trait
+/// objects, pointers and inferred types; `Self` in types; the method names `new`, `on`, `pool` and `with_options`;
+/// names and ids that collide. Streams, `#[idempotent]`, `#[dedup]`, `#[oneway]`, `#[cancel_safe]` and `#[since(n)]`
+/// are reserved, and not supported yet.
 ///
 /// # On an impl
 ///

@@ -137,6 +137,8 @@ impl Walk<'_> {
 
     fn generic(&mut self, argument: &GenericArgument) {
         match argument {
+            // `Cow<'static, str>` and its like own what they hold, or hold what is always there.
+            GenericArgument::Lifetime(lifetime) if lifetime.ident == "static" => {}
             GenericArgument::Lifetime(lifetime) => self.lifetime(lifetime),
             GenericArgument::Type(ty) => self.walk(ty),
             GenericArgument::AssocType(ty) => self.walk(&ty.ty),

@@ -247,6 +247,9 @@ fn argument_types() {
     ] {
         assert_eq!(refusals(&format!("trait T {{ async fn f(&self, a: {ty}); }}")), [], "{ty}");
     }
+    for ty in ["Cow<'static, str>", "&Cow<'static, [u8]>", "Vec<Name<'static>>"] {
+        assert_eq!(refusals(&format!("trait T {{ async fn f(&self, a: {ty}) -> Cow<'static, str>; }}")), []);
+    }
 }
 
 #[test]
