@@ -30,6 +30,8 @@ pub(crate) struct Paths {
     pub(crate) service: TokenStream,
     pub(crate) codec: TokenStream,
     pub(crate) private: TokenStream,
+    /// The trait of everything that is sent.
+    pub(crate) message: TokenStream,
 }
 
 impl Paths {
@@ -39,6 +41,7 @@ impl Paths {
             service: quote!(#root::service),
             codec: quote!(#root::codec),
             private: quote!(#root::__private),
+            message: quote!(#root::__private::Message),
             root,
         }
     }
@@ -147,6 +150,23 @@ impl Argument {
             Form::Str => quote!(#private::String),
             Form::Slice(element) => quote!(#private::Vec<#element>),
             Form::Reference(referent) => referent.to_token_stream(),
+        }
+    }
+
+    /// The function of the owned type, `decode` or `schema`. It is reached through the type as written, so that a type
+    /// that cannot be sent is reported there, and all reports are the same one.
+    pub(crate) fn message(&self, paths: &Paths, function: &str) -> TokenStream {
+        let (private, message) = (&paths.private, &paths.message);
+        let of_vec = format_ident!("{function}_vec");
+        let function = format_ident!("{function}");
+        match &self.form {
+            Form::Value => {
+                let ty = &self.ty;
+                quote!(<#ty as #message>::#function)
+            }
+            Form::Str => quote!(<#private::String as #message>::#function),
+            Form::Slice(element) => quote!(<#element as #message>::#of_vec),
+            Form::Reference(referent) => quote!(<#referent as #message>::#function),
         }
     }
 }

@@ -107,14 +107,7 @@ pub mod __private {
     pub use crate::{
         call::{AnyCall, CallHead, Far, Leave, Link, ResultType, Stage, WireReply, take, wrong_reply},
         client::Client,
+        codec::Message,
         entry::{main, test},
-        schema::of as schema_of,
     };
-
-    /// Fails to compile for a type that cannot be an argument or a reply.
-    pub const fn check_argument<T>()
-    where
-        T: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
-    {
-    }
 }

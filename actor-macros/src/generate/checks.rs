@@ -1,27 +1,24 @@
-//! Questions to the compiler about the types that are sent, asked at the place where the user wrote them.
+//! A question to the compiler about each type that is sent, asked before any other that has to do with it.
 
 use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote, quote_spanned};
-use syn::spanned::Spanned;
+use quote::{ToTokens, quote};
 
 use crate::model::{Argument, Form, Method, Reply, Service};
 
-/// Asks the compiler whether every type can be sent, so that what cannot is reported where the user wrote it.
-///
+/// Asks the compiler whether every type can be sent, in the same words as the rest of generated code, so that the
+/// compiler reports what cannot once, where the user wrote it, and first.
 pub(super) fn expand(service: &Service) -> Option<TokenStream> {
-    let private = &service.paths.private;
+    let message = &service.paths.message;
     let mut seen = HashSet::new();
     let checks = service.methods.iter().flat_map(|method| {
         let cfg = method.attributes.cfg();
         types(method).into_iter().map(move |ty| (cfg.clone(), ty))
     });
-    let checks =
-        checks.filter(|(cfg, ty)| seen.insert((cfg.to_string(), ty.to_string()))).map(|(cfg, ty)| {
-            let check = quote_spanned!(ty.span()=> check_argument);
-            quote!(#cfg #private::#check::<#ty>();)
-        });
+    let checks = checks
+        .filter(|(cfg, ty)| seen.insert((cfg.to_string(), ty.to_string())))
+        .map(|(cfg, ty)| quote!(#cfg let _ = <#ty as #message>::schema;));
     let checks: Vec<_> = checks.collect();
     // A constant in a type is looked at before the items around it, so that these errors come first.
     (!checks.is_empty()).then(|| quote!(const _: [(); { #(#checks)* 0 }] = [];))

@@ -91,7 +91,7 @@ fn method(service: &Service, method: &Method) -> TokenStream {
     };
     let (call, body) = if method.is_borrowed() {
         let out = local("out");
-        let encode = request::encode_arguments(method, &out);
+        let encode = request::encode_arguments(service, method, &out);
         (quote!(call_encoded), quote!(|#out| #encode))
     } else {
         (quote!(call), request::value(service, method))

@@ -7,7 +7,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
 use super::local;
-use crate::model::{Form, Method, Service};
+use crate::model::{Argument, Form, Method, Service};
 
 /// `FooRequest`: the owned arguments of each method.
 pub(super) fn declaration(service: &Service) -> TokenStream {
@@ -49,14 +49,15 @@ pub(super) fn value(service: &Service, method: &Method) -> TokenStream {
 }
 
 /// Writes arguments in scope, by value or by reference as the trait has them, into the encoder `out`.
-pub(super) fn encode_arguments(method: &Method, out: &Ident) -> TokenStream {
+pub(super) fn encode_arguments(service: &Service, method: &Method, out: &Ident) -> TokenStream {
+    let message = &service.paths.message;
     let arguments = method.arguments.iter().map(|argument| {
-        let (ident, name) = (&argument.ident, &argument.name);
-        match argument.form {
-            Form::Value => quote!(#out.argument(#name, &#ident)?;),
+        let Argument { ident, name, ty, form } = argument;
+        match form {
+            Form::Value => quote!(<#ty as #message>::encode(&#ident, #out, #name)?;),
             Form::Str => quote!(#out.unsized_argument(#name, #ident)?;),
-            Form::Slice(_) => quote!(#out.slice(#name, #ident)?;),
-            Form::Reference(_) => quote!(#out.argument(#name, #ident)?;),
+            Form::Slice(element) => quote!(<#element as #message>::encode_slice(#ident, #out, #name)?;),
+            Form::Reference(ty) => quote!(<#ty as #message>::encode(#ident, #out, #name)?;),
         }
     });
     quote! {{
@@ -78,14 +79,15 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
     let encoders = service.methods.iter().map(|method| {
         let (cfg, variant) = (method.attributes.cfg(), &method.variant);
         let names = method.arguments.iter().map(|argument| &argument.ident);
-        let encode = encode_owned(method, &out);
+        let encode = encode_owned(service, method, &out);
         quote!(#cfg Self::#variant { #(ref #names),* } => #encode)
     });
     let decoders = service.methods.iter().map(|method| {
         let (cfg, variant, id) = (method.attributes.cfg(), &method.variant, &method.id_constant);
         let fields = method.arguments.iter().map(|argument| {
-            let (ident, name, owned) = (&argument.ident, &argument.name, argument.owned(&service.paths));
-            quote!(#ident: #decoder.argument::<#owned>(#name)?)
+            let (ident, name) = (&argument.ident, &argument.name);
+            let decode = argument.message(&service.paths, "decode");
+            quote!(#ident: #decode(&mut #decoder, #name)?)
         });
         quote!(#cfg #marker::#id => Self::#variant { #(#fields),* },)
     });
@@ -119,10 +121,16 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
 }
 
 /// As [`encode_arguments`], where the arguments are references to their owned types.
-fn encode_owned(method: &Method, out: &Ident) -> TokenStream {
+fn encode_owned(service: &Service, method: &Method, out: &Ident) -> TokenStream {
+    let message = &service.paths.message;
     let arguments = method.arguments.iter().map(|argument| {
-        let (ident, name) = (&argument.ident, &argument.name);
-        quote!(#out.argument(#name, #ident)?;)
+        let Argument { ident, name, ty, form } = argument;
+        match form {
+            Form::Str => quote!(#out.unsized_argument(#name, &**#ident)?;),
+            Form::Slice(element) => quote!(<#element as #message>::encode_vec(#ident, #out, #name)?;),
+            Form::Value => quote!(<#ty as #message>::encode(#ident, #out, #name)?;),
+            Form::Reference(ty) => quote!(<#ty as #message>::encode(#ident, #out, #name)?;),
+        }
     });
     quote! {{
         #(#arguments)*

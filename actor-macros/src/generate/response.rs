@@ -33,31 +33,37 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
     let (rt, codec, private) = (&service.paths.service, &service.paths.codec, &service.paths.private);
     let (out, id, status, body) = (local("out"), local("id"), local("status"), local("body"));
     let (decoder, value) = (local("decoder"), local("value"));
+    let message = &service.paths.message;
     let (ok, err) = (quote!(::core::result::Result::Ok), quote!(::core::result::Result::Err));
     let (mut statuses, mut encoders, mut decoders) = (Vec::new(), Vec::new(), Vec::new());
     for method in &service.methods {
         let (cfg, variant, method_id) = (method.attributes.cfg(), &method.variant, &method.id_constant);
         match &method.reply {
             Reply::Value(ty) => {
-                encoders.push(quote!(#cfg Self::#variant(ref #value) => #out.argument("reply", #value),));
+                let (encode, decode) = (quote!(<#ty as #message>::encode), quote!(<#ty as #message>::decode));
+                encoders.push(quote!(#cfg Self::#variant(ref #value) => #encode(#value, #out, "reply"),));
                 decoders.push(quote! {
                     #cfg (#marker::#method_id, #rt::Status::Replied) => {
-                        Self::#variant(#decoder.argument::<#ty>("reply")?)
+                        Self::#variant(#decode(&mut #decoder, "reply")?)
                     }
                 });
             }
             Reply::Result { ok: reply, err: error, .. } => {
+                let (encode, decode) =
+                    (quote!(<#reply as #message>::encode), quote!(<#reply as #message>::decode));
+                let (encode_error, decode_error) =
+                    (quote!(<#error as #message>::encode), quote!(<#error as #message>::decode));
                 statuses.push(quote!(#cfg Self::#variant(#err(_)) => #rt::Status::ApplicationError,));
                 encoders.push(quote! {
-                    #cfg Self::#variant(#ok(ref #value)) => #out.argument("reply", #value),
-                    #cfg Self::#variant(#err(ref #value)) => #out.argument("reply", #value),
+                    #cfg Self::#variant(#ok(ref #value)) => #encode(#value, #out, "reply"),
+                    #cfg Self::#variant(#err(ref #value)) => #encode_error(#value, #out, "reply"),
                 });
                 decoders.push(quote! {
                     #cfg (#marker::#method_id, #rt::Status::Replied) => {
-                        Self::#variant(#ok(#decoder.argument::<#reply>("reply")?))
+                        Self::#variant(#ok(#decode(&mut #decoder, "reply")?))
                     }
                     #cfg (#marker::#method_id, #rt::Status::ApplicationError) => {
-                        Self::#variant(#err(#decoder.argument::<#error>("reply")?))
+                        Self::#variant(#err(#decode_error(&mut #decoder, "reply")?))
                     }
                 });
             }

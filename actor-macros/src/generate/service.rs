@@ -60,9 +60,9 @@ fn constants(service: &Service, method: &Method) -> TokenStream {
         Access::Exclusive => quote!(#rt::Access::Exclusive),
     };
     let arguments = method.arguments.iter().map(|argument| {
-        let (name, ty, private) = (&argument.name, crate::text::of(&argument.ty), &service.paths.private);
-        let owned = argument.owned(&service.paths);
-        quote!(#rt::Argument::new(#name, #ty, #private::schema_of::<#owned>))
+        let (name, ty) = (&argument.name, crate::text::of(&argument.ty));
+        let schema = argument.message(&service.paths, "schema");
+        quote!(#rt::Argument::new(#name, #ty, #schema))
     });
     let reply = reply(method, &service.paths);
     let docs = method.attributes.is_documented().then(|| {
@@ -95,12 +95,12 @@ fn constants(service: &Service, method: &Method) -> TokenStream {
     }
 }
 
-fn reply(method: &Method, Paths { service: rt, private, .. }: &Paths) -> TokenStream {
+fn reply(method: &Method, Paths { service: rt, message, .. }: &Paths) -> TokenStream {
     let text = crate::text::of(method.reply.ty());
     match &method.reply {
-        Reply::Value(ty) => quote!(#rt::Reply::value(#text, #private::schema_of::<#ty>)),
+        Reply::Value(ty) => quote!(#rt::Reply::value(#text, <#ty as #message>::schema)),
         Reply::Result { ok, err, .. } => {
-            quote!(#rt::Reply::result(#text, #private::schema_of::<#ok>, #private::schema_of::<#err>))
+            quote!(#rt::Reply::result(#text, <#ok as #message>::schema, <#err as #message>::schema))
         }
     }
 }

@@ -160,7 +160,7 @@ fn client_methods_make_calls() {
         "pub fn greet( &self, name: &str, tags: &[u8], at: &Point, r#type: u8, )",
         "::actor_runtime::CallError< <io::Result< (), > as ::actor_runtime::__private::ResultType>::Err, >",
         ".call_encoded::<",
-        "__out.unsized_argument(\"name\", name)?; __out.slice(\"tags\", tags)?; __out.argument(\"at\", at)?; __out.argument(\"type\", &r#type)?;",
+        "__out.unsized_argument(\"name\", name)?; <u8 as ::actor_runtime::__private::Message>::encode_slice(tags, __out, \"tags\")?; <Point as ::actor_runtime::__private::Message>::encode(at, __out, \"at\")?; <u8 as ::actor_runtime::__private::Message>::encode(&r#type, __out, \"type\")?;",
     ] {
         has(&greet, part);
     }
@@ -191,10 +191,10 @@ fn methods_are_described() {
         "const __id_divide: u32 = ::actor_runtime::service::method_id( \"Calculator\", \"divide\", );",
         "const __id_accumulate: u32 = 7u32;",
         "::actor_runtime::service::Access::Exclusive",
-        "::actor_runtime::service::Argument::new( \"by\", \"i64\", ::actor_runtime::__private::schema_of::<i64>, )",
+        "::actor_runtime::service::Argument::new( \"by\", \"i64\", <i64 as ::actor_runtime::__private::Message>::schema, )",
         ".with_signature(\"async fn accumulate(&mut self, by: i64) -> i64\") .with_deprecated() .with_timeout(",
         "::actor_runtime::service::MethodTimeout::After( ::core::time::Duration::from_millis(500u64), )",
-        "\"&[u8]\", ::actor_runtime::__private::schema_of::< ::actor_runtime::__private::Vec<u8>, >",
+        "\"&[u8]\", <u8 as ::actor_runtime::__private::Message>::schema_vec",
         ".with_docs(\"Divides.\")",
     ] {
         has(&constants, part);
@@ -374,8 +374,6 @@ fn each_type_is_checked_once() {
         _ => None,
     });
     let checks = checks.unwrap();
-    assert_eq!(checks.matches("check_argument :: <").count(), 2, "{checks}");
-    assert!(
-        checks.contains("check_argument :: < Vec < u8 > >") && checks.contains("check_argument :: < E >")
-    );
+    assert_eq!(checks.matches(":: schema").count(), 2, "{checks}");
+    assert!(checks.contains("< Vec < u8 > as") && checks.contains("< E as"), "{checks}");
 }

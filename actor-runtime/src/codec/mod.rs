@@ -20,9 +20,12 @@ use bytes::BytesMut;
 
 mod decoder;
 mod encoder;
+mod message;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+#[doc(hidden)]
+pub use message::Message;
 
 /// Why a value could not be turned into bytes, or bytes into a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
