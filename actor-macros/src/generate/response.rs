@@ -46,6 +46,9 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
                     #cfg (#marker::#method_id, #rt::Status::Replied) => {
                         Self::#variant(#decode(&mut #decoder, "reply")?)
                     }
+                    #cfg (#marker::#method_id, #rt::Status::ApplicationError) => {
+                        return #err(#codec::CodecError::UnexpectedError { id: #id });
+                    }
                 });
             }
             Reply::Result { ok: reply, err: error, .. } => {

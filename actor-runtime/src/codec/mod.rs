@@ -73,6 +73,14 @@ pub enum CodecError {
         /// The id that was asked for.
         id: u32,
     },
+    /// The reply is an error, and the method has none.
+    #[error(
+        "the reply of the method with the id {id:#010x} is an error, and the method returns no `Result`; do both sides have the same version of the service?"
+    )]
+    UnexpectedError {
+        /// The method's id.
+        id: u32,
+    },
 }
 
 /// What the encoding said about a value it could not write or read.

@@ -89,7 +89,7 @@ pub trait Response: Send + Sized + 'static {
     /// Reads the reply of the method `id`.
     ///
     /// # Errors
-    /// [`CodecError::UnknownMethod`], [`CodecError::Decode`] and [`CodecError::Trailing`].
+    /// [`CodecError::UnknownMethod`], [`CodecError::UnexpectedError`], [`CodecError::Decode`] and [`CodecError::Trailing`].
     fn decode(id: u32, status: Status, body: Bytes) -> Result<Self, CodecError>;
 }
 
