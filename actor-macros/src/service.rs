@@ -66,8 +66,12 @@ fn implementation(arguments: TokenStream, mut item: ItemImpl) -> TokenStream {
         }
     }
     // Also if something is refused, since a missing `impl Actor` would be one more error wherever the actor is used.
-    let is_actor = !options.part && item.modifiers.polarity.is_none();
-    let actor = is_actor.then(|| generate::implementation(&item, &Paths::new(options.runtime.as_ref())));
+    let paths = Paths::new(options.runtime.as_ref());
+    let actor = match (&item.modifiers.polarity, options.part) {
+        (Some(_), _) => TokenStream::new(),
+        (None, true) => generate::part(&item, &paths),
+        (None, false) => generate::implementation(&item, &paths),
+    };
     with_errors(quote!(#item #actor), refusals)
 }
 

@@ -1,4 +1,4 @@
-//! `impl Actor`, which an impl of a service trait brings along.
+//! `impl Actor`, which an impl of a service trait brings along; and what a part asks of the user's own.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -29,5 +29,23 @@ pub(crate) fn implementation(item: &ItemImpl, paths: &Paths) -> TokenStream {
         impl #generics #root::Actor for #actor #clause {
             type Services = (<dyn #contract as #service::Contract>::Service,);
         }
+    }
+}
+
+/// Asks the user's `impl Actor` whether it lists no other service with an id of this one, so that a collision is an
+/// error here, and not only where the whole program is built. Of a generic actor there is nothing to ask.
+pub(crate) fn part(item: &ItemImpl, paths: &Paths) -> TokenStream {
+    let Some((contract, _)) = &item.trait_ else { return TokenStream::new() };
+    if !item.generics.params.is_empty() {
+        return TokenStream::new();
+    }
+    let (service, actor) = (&paths.service, &item.self_ty);
+    let allow = super::allow();
+    let span = Span::call_site().located_at(contract.span());
+    quote_spanned! {span=>
+        #allow
+        const _: () = #service::check_part::<#actor>(
+            <<dyn #contract as #service::Contract>::Service as #service::Service>::METHODS
+        );
     }
 }

@@ -25,7 +25,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::ItemTrait;
 
-pub(crate) use implementation::implementation;
+pub(crate) use implementation::{implementation, part};
 
 use crate::model::Service;
 

@@ -347,6 +347,8 @@ fn an_impl_becomes_an_actor_unless_it_is_a_part() {
     assert_eq!(expanded("part", source).to_string(), unchanged);
     let plain = expanded("", "impl Calculator for Desk {}").to_string();
     assert!(!plain.contains("where"), "{plain}");
+    let part = expanded("part", "impl Calculator for Desk {}").to_string();
+    assert!(part.contains("check_part :: < Desk >") && !part.contains("impl :: "), "{part}");
 }
 
 #[test]

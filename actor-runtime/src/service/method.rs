@@ -188,6 +188,18 @@ pub const fn unique_ids(groups: &[&[&Method]]) -> bool {
     true
 }
 
+/// Whether one of `others` has the id of one of `methods`.
+pub(super) const fn shares_id(methods: &[&Method], others: &[&Method]) -> bool {
+    let mut i = 0;
+    while i < methods.len() {
+        if count(&[others], methods[i].id) != 0 {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
 const fn count(groups: &[&[&Method]], id: u32) -> usize {
     let (mut found, mut g) = (0, 0);
     while g < groups.len() {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 pub use access::SharedRef;
 pub use description::{ArgumentDescription, MethodDescription, ServiceDescription};
 pub use method::{Access, Argument, Method, MethodTimeout, Reply, method_id, unique_ids};
-pub use services::{Services, Turn, TurnEnd};
+pub use services::{Services, Turn, TurnEnd, check_part};
 
 use crate::codec::{CodecError, Encoder};
 
@@ -52,6 +52,11 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// Ties a trait to its service: implemented for `dyn Foo`, so that the service can be named where only the trait is.
+#[diagnostic::on_unimplemented(
+    message = "the trait of this impl is not a service",
+    label = "not a service",
+    note = "write `#[actor_service]` above the trait, or remove it from the impl"
+)]
 pub trait Contract {
     /// `FooService`.
     type Service: Service;
@@ -105,6 +110,11 @@ pub enum Status {
 /// Turns a request into a turn on an actor of type `A`. Implemented by the macro for every `A` that implements the trait.
 ///
 /// Both functions give `None` for a method of the other kind, which the runtime reports as a defect of its own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a service that `{A}` serves",
+    label = "not a service",
+    note = "name what `#[actor_service]` on a trait `Foo` calls `FooService`"
+)]
 pub trait Serve<A>: Service {
     /// Runs a `&self` method.
     fn shared<'a>(

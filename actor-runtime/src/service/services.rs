@@ -1,12 +1,24 @@
 use std::{future::Future, sync::Arc};
 
-use super::{Method, Serve, Service, SharedRef, Status, method::unique_ids};
-use crate::call::{AnyCall, Delivery, Failure, FailureKind, accept_response, take_request};
+use super::{
+    Method, Serve, Service, SharedRef, Status,
+    method::{shares_id, unique_ids},
+};
+
+use crate::{
+    Actor,
+    call::{AnyCall, Delivery, Failure, FailureKind, accept_response, take_request},
+};
 
 /// How a turn ended: `None` if the call was over before it began.
 pub type TurnEnd = Option<Result<Status, Failure>>;
 
 /// The services of one actor type: a tuple such as `(FooService, BarService)`, of up to eight.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tuple of services",
+    label = "not a tuple of services",
+    note = "write `type Services = (FooService,);`, with the comma, or `(FooService, BarService)`, of up to eight"
+)]
 pub trait Services<A>: Send + Sync + 'static {
     /// Fails the build if two methods share an id.
     const CHECKED: ();
@@ -28,6 +40,35 @@ pub trait Services<A>: Send + Sync + 'static {
     fn exclusive<'a>(actor: &'a mut A, turn: Turn) -> impl Future<Output = TurnEnd> + Send + 'a
     where
         A: 'a;
+}
+
+const COLLISION: &str = "two methods of this actor's services have the same id on the wire: give one of the services another name \
+                         with #[actor_service(name = \"…\")], or one of the methods another id with #[id = n]";
+
+/// Fails the build if a service that `A` lists before this one has an id of its `methods`.
+#[doc(hidden)]
+#[track_caller]
+pub const fn check_part<A: Actor>(methods: &[&Method]) {
+    let (services, mut i) = (A::Services::METHODS, 0);
+    while i < services.len() && !is_same(services[i], methods) {
+        assert!(!shares_id(methods, services[i]), "{}", COLLISION);
+        i += 1;
+    }
+}
+
+/// Whether these are the methods of one service.
+const fn is_same(a: &[&Method], b: &[&Method]) -> bool {
+    match (a, b) {
+        ([a, ..], [b, ..]) => is_equal(a.service.as_bytes(), b.service.as_bytes()),
+        (a, b) => a.len() == b.len(),
+    }
+}
+
+const fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    match (a, b) {
+        ([a, left @ ..], [b, right @ ..]) => *a == *b && is_equal(left, right),
+        (a, b) => a.len() == b.len(),
+    }
 }
 
 /// A call on its way into a handler.
@@ -73,11 +114,7 @@ impl Turn {
 macro_rules! services {
     ($($service:ident)+) => {
         impl<A: Send + 'static, $($service: Serve<A>),+> Services<A> for ($($service,)+) {
-            const CHECKED: () = assert!(
-                unique_ids(&[$($service::METHODS),+]),
-                "two methods of this actor's services have the same id on the wire: give one of the services another \
-                 name with #[actor_service(name = \"…\")], or one of the methods another id with #[id = n]",
-            );
+            const CHECKED: () = assert!(unique_ids(&[$($service::METHODS),+]), "{}", COLLISION);
             const NAMES: &'static [&'static str] = &[$($service::NAME),+];
             const METHODS: &'static [&'static [&'static Method]] = &[$($service::METHODS),+];
 
