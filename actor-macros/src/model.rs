@@ -1,6 +1,6 @@
 //! A service as the generators see it: names chosen, types classified, attributes sorted.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Type, Visibility};
 
@@ -104,13 +104,13 @@ impl Method {
 pub(crate) enum Id {
     /// The hash of `Service/method`.
     Hashed(u32),
-    /// `#[id = n]`.
-    Explicit(u32),
+    /// `#[id = n]`, with the place of `n`.
+    Explicit(u32, Literal),
 }
 
 impl Id {
     pub(crate) fn value(&self) -> u32 {
-        let (Self::Hashed(id) | Self::Explicit(id)) = self;
+        let (Self::Hashed(id) | Self::Explicit(id, _)) = self;
         *id
     }
 }

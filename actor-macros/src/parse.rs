@@ -41,7 +41,7 @@ fn method(item: &TraitItemFn, service: &str, paths: &Paths, refusals: &mut Refus
     let ident = &item.sig.ident;
     let name = naming::plain(ident);
     let ours = Helpers::read(&item.attrs, refusals);
-    let id = ours.id.map_or_else(|| Id::Hashed(naming::method_id(service, &name)), Id::Explicit);
+    let id = ours.id.unwrap_or_else(|| Id::Hashed(naming::method_id(service, &name)));
     Method {
         variant: naming::variant(ident),
         constant: naming::constant(ident),
@@ -106,7 +106,7 @@ fn signature(signature: &Signature) -> String {
 /// The values of the attributes that are ours.
 #[derive(Default)]
 struct Helpers {
-    id: Option<u32>,
+    id: Option<Id>,
     timeout: Option<Timeout>,
 }
 
@@ -153,14 +153,14 @@ fn refuse_conditional(meta: &Meta, refusals: &mut Refusals) {
     }
 }
 
-fn id(attribute: &Attribute, refusals: &mut Refusals) -> Option<u32> {
-    let value = match assigned(attribute) {
+fn id(attribute: &Attribute, refusals: &mut Refusals) -> Option<Id> {
+    let id = match assigned(attribute) {
         Some(Lit::Int(literal)) if matches!(literal.suffix(), "" | "u32") => {
-            literal.base10_parse::<u32>().ok()
+            let id = literal.base10_parse::<u32>().ok();
+            id.filter(|id| *id != 0).map(|id| Id::Explicit(id, literal.token()))
         }
         _ => None,
     };
-    let id = value.filter(|id| *id != 0);
     if id.is_none() {
         refusals.refuse(
             value_or_all(attribute),

@@ -73,18 +73,18 @@ impl<'a> Seen<'a> {
         if other.name == method.name || exclude_each_other(method, other) {
             return;
         }
-        let text = match (&method.id, &other.id) {
-            (Id::Explicit(id), Id::Explicit(_)) => {
-                format!("`{}` has the id {id} already; give one of them another", other.name)
-            }
-            (id, _) => format!(
+        match (&method.id, &other.id) {
+            (Id::Explicit(id, literal), Id::Explicit(..)) => refusals.refuse(
+                literal,
+                format_args!("`{}` has the id {id} already; give one of them another", other.name),
+            ),
+            (id, _) => refusals.refuse(&method.ident, format_args!(
                 "`{}` and `{}` have the same id {} on the wire; give one of them another with `#[id = …]`",
                 other.name,
                 method.name,
                 id.value()
-            ),
-        };
-        refusals.refuse(&method.ident, text);
+            )),
+        }
     }
 }
 

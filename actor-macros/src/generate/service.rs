@@ -52,7 +52,7 @@ fn constants(service: &Service, method: &Method) -> TokenStream {
     let Method { name, constant, id_constant, signature, .. } = method;
     let cfg = method.attributes.cfg();
     let id = match method.id {
-        Id::Explicit(id) => quote!(#id),
+        Id::Explicit(id, _) => quote!(#id),
         Id::Hashed(_) => quote!(#rt::method_id(#service_name, #name)),
     };
     let access = match method.access {

@@ -319,7 +319,7 @@ fn names_and_ids() {
     );
     refused_method(
         "#[id = 7] async fn f(&self); #[id = 7] async fn g(&self);",
-        "g",
+        "7",
         "`f` has the id 7 already; give one of them another",
     );
     let id = crate::naming::method_id("T", "f");
