@@ -1,12 +1,13 @@
 //! `#[message]`: serde's derives by the runtime's own path, so that users need not depend on serde.
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
-use syn::{Attribute, Item, Meta, Path, Token, punctuated::Punctuated};
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, format_ident, quote};
+use syn::{Attribute, Item, Meta, Path, Token, parse::Parser, punctuated::Punctuated};
 
 use crate::{
     model::Paths,
-    options::{self, Target},
+    naming,
+    options::{self, Options, Target},
     refusals::{self, Refusals},
     text,
 };
@@ -15,45 +16,72 @@ use crate::{
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut refusals = Refusals::default();
     let options = options::parse(arguments, Target::Message, &mut refusals);
-    match syn::parse2::<Item>(item.clone()) {
-        Ok(Item::Struct(item)) => refuse_derives(&item.attrs, &mut refusals),
-        Ok(Item::Enum(item)) => refuse_derives(&item.attrs, &mut refusals),
-        Ok(other) => refusals.refuse(
-            refusals::keyword(&other),
-            "`#[message]` stands on a struct or an enum, which it makes fit to be sent; move it there",
-        ),
-        Err(error) => refusals.add(error),
-    }
-    if !refusals.is_empty() {
-        let errors = refusals.into_compile_errors();
-        return quote!(#item #errors);
-    }
+    let item = match syn::parse2::<Item>(item.clone()) {
+        Ok(Item::Struct(mut item)) => {
+            refuse_derives(&mut item.attrs, &mut refusals);
+            derived(&item, &item.ident, &options)
+        }
+        Ok(Item::Enum(mut item)) => {
+            refuse_derives(&mut item.attrs, &mut refusals);
+            derived(&item, &item.ident, &options)
+        }
+        Ok(other) => {
+            refusals.refuse(
+                refusals::keyword(&other),
+                "`#[message]` stands on a struct or an enum, which it makes fit to be sent; move it there",
+            );
+            item
+        }
+        Err(error) => {
+            refusals.add(error);
+            item
+        }
+    };
+    let errors = refusals.into_compile_errors();
+    quote!(#item #errors)
+}
+
+/// Also if something is refused, since a type that cannot be sent would be one more error wherever it is used.
+fn derived(item: &impl ToTokens, name: &Ident, options: &Options) -> TokenStream {
     let private = Paths::new(options.runtime.as_ref()).private;
-    let serde = text::of(quote!(#private::serde));
+    let mut serde = text::of(quote!(#private::serde));
+    // Serde takes the path as text, in which a macro's `$crate` means nothing; a name stands for it.
+    let alias = serde.starts_with('$').then(|| {
+        let alias = format_ident!("__serde_of_{}", naming::plain(name));
+        serde = alias.to_string();
+        quote! {
+            #[allow(non_snake_case)]
+            use #private::serde as #alias;
+        }
+    });
     // Before the item, so that the derive comes before the `#[serde(…)]` attributes of the user.
     quote! {
         #[derive(#private::serde::Serialize, #private::serde::Deserialize)]
         #[serde(crate = #serde)]
         #item
+        #alias
     }
 }
 
-fn refuse_derives(attributes: &[Attribute], refusals: &mut Refusals) {
-    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("derive")) {
-        let Meta::List(list) = &attribute.meta else { continue };
-        let Ok(derives) = list.parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated) else {
-            continue;
-        };
-        for derive in derives {
+/// Refuses the derives that `#[message]` writes itself, and removes them: their names may not even be in scope.
+fn refuse_derives(attributes: &mut [Attribute], refusals: &mut Refusals) {
+    for attribute in attributes.iter_mut().filter(|attribute| attribute.path().is_ident("derive")) {
+        let Meta::List(list) = &mut attribute.meta else { continue };
+        let parse = Punctuated::<Path, Token![,]>::parse_terminated;
+        let Ok(derives) = parse.parse2(list.tokens.clone()) else { continue };
+        let (ours, others): (Vec<_>, Vec<_>) = derives.into_iter().partition(is_ours);
+        for derive in &ours {
             let name = derive.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
-            if matches!(&*name, "Serialize" | "Deserialize") {
-                refusals.refuse(
-                    derive.to_token_stream(),
-                    format_args!("`#[message]` derives `{name}` already; remove it here"),
-                );
-            }
+            refusals.refuse(derive, format_args!("`#[message]` derives `{name}` already; remove it here"));
+        }
+        if !ours.is_empty() {
+            list.tokens = quote!(#(#others),*);
         }
     }
+}
+
+fn is_ours(derive: &Path) -> bool {
+    derive.segments.last().is_some_and(|last| last.ident == "Serialize" || last.ident == "Deserialize")
 }
 
 #[cfg(test)]
@@ -98,7 +126,8 @@ mod tests {
             ("name = \"x\"", "struct S;", "unknown option `name`; `#[message]` takes `crate = path`"),
         ] {
             let expansion = expand(arguments.parse().unwrap(), item.parse().unwrap()).to_string();
-            assert!(expansion.contains(&item.parse::<TokenStream>().unwrap().to_string()), "{expansion}");
+            let kept = item.replace(", serde::Serialize", "");
+            assert!(expansion.contains(&kept.parse::<TokenStream>().unwrap().to_string()), "{expansion}");
             assert!(expansion.contains(&format!("{text:?}")), "{expansion}");
         }
     }
