@@ -1,4 +1,4 @@
-use actor_runtime::{ActorServer, FixedResolver, LocalCalls, Node, Registration};
+use actor_runtime::{Actor, ActorServer, FixedResolver, LocalCalls, Node, Registration};
 
 use crate::{ProbeClient, Puppet, Script};
 
@@ -28,6 +28,15 @@ impl Fixture {
     /// An actor of this name, and a client of it.
     pub fn puppet(&self, name: &str) -> ProbeClient {
         self.configured(name, |registration| registration)
+    }
+
+    /// Gives any actor a name that [`resolver`](Self::resolver) finds.
+    ///
+    /// # Panics
+    /// If the name is taken.
+    pub fn register(&self, name: &str, actor: impl Actor) {
+        self.server.register(name, actor).expect("a free name");
+        self.resolver.set(name, [self.server.address()]);
     }
 
     /// An actor of this name with settings of its own, and a client of it.
