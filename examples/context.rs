@@ -28,7 +28,7 @@ impl From<NoContext> for OrderError {
     }
 }
 
-impl From<CallError<OrderError>> for OrderError {
+impl From<CallError<Self>> for OrderError {
     fn from(error: CallError<Self>) -> Self {
         match error {
             CallError::Application(error) => error,
