@@ -234,3 +234,34 @@ fn check(calls: &[Planned], log: &[String]) {
     }
     assert_eq!((next, running.len()), (calls.len(), 0));
 }
+
+#[test]
+fn a_shared_turn_does_not_wait_for_an_exclusive_one_whose_caller_left() {
+    on_each_path(async |fixture| {
+        let probe = fixture.puppet("p");
+        let test = async {
+            fixture.script.seen("first begins").await;
+            let mut left = Box::pin(probe.exclusive("left"));
+            assert!(futures::poll!(&mut left).is_pending());
+            let leave = async {
+                // The turns of the actor have seen by now what they wait for.
+                tokio::time::advance(Duration::from_millis(1)).await;
+                drop(left);
+            };
+            let (second, ()) = tokio::join!(probe.shared("second").timeout(Duration::from_secs(1)), async {
+                tokio::join!(leave, async {
+                    fixture.script.open("second");
+                });
+            });
+            assert_eq!(second.unwrap(), "second");
+            fixture.script.open("first");
+        };
+        let (first, ()) = tokio::join!(probe.shared("first"), test);
+        assert_eq!(first.unwrap(), "first");
+        assert_eq!(
+            fixture.script.lines(),
+            ["first begins", "second begins", "second ends", "first ends"],
+            "the exclusive turn never began"
+        );
+    });
+}

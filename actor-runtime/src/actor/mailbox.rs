@@ -15,8 +15,10 @@
 //! Invariants:
 //! 1. Calls leave in the order in which they came, joins apart; a call is handed out at most once.
 //! 2. `waiting` is empty unless `queue` is full.
-//! 3. Whoever parks as the receiver is woken by the next push, join, stop or kill.
-//! 4. After `close` every call that was not handed out is over, and every push is refused.
+//! 3. Whoever parks as the receiver is woken by the next push, join, stop or kill, and by the end of the call that it
+//!    is blocked by. Whoever comes after a kill is told so and does not park.
+//! 4. After `close` every call that was not handed out is over, and every push is refused. After `end` every call is
+//!    over, and joins are refused too.
 //! 5. Nothing is allocated before the first message.
 
 use std::{
@@ -32,7 +34,7 @@ use super::StopReason;
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Refused, Stage},
     service::Access,
-    sync::{AtomicBool, Mutex, Ordering, lock},
+    sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
 };
 
 /// A call on its way to an actor.
@@ -80,6 +82,8 @@ pub(crate) enum Step {
     Blocked,
     /// Nothing will come any more.
     Closed,
+    /// The actor is to end at once.
+    Killed,
 }
 
 /// A call that was handed out.
@@ -156,7 +160,8 @@ impl Mailbox {
     pub(crate) fn poll_next(&self, cx: &Context<'_>, finished: Option<usize>, admit: Admit) -> Poll<Step> {
         let mut state = lock(&self.state);
         let done = finished.and_then(|slot| state.running.try_remove(slot));
-        let step = state.next(admit);
+        // Under the lock: a kill either finds the parked waker or is seen here.
+        let step = if self.is_killed() { Poll::Ready(Step::Killed) } else { state.next(cx, admit) };
         if matches!(step, Poll::Pending | Poll::Ready(Step::Blocked)) {
             state.wants_calls = step.is_pending() && admit != Admit::Joins;
             park(&mut state.receiver, cx.waker());
@@ -172,11 +177,15 @@ impl Mailbox {
         drop(done);
     }
 
-    /// Parks the waker in `cx` for the end only: an exclusive turn is waiting for something.
-    pub(crate) fn park_for_kill(&self, cx: &Context<'_>) {
+    /// Parks the waker in `cx` for the end only: an exclusive turn is waiting for something. False if the end has come.
+    pub(crate) fn park_for_kill(&self, cx: &Context<'_>) -> bool {
         let mut state = lock(&self.state);
+        if self.is_killed() {
+            return false;
+        }
         state.wants_calls = false;
         park(&mut state.receiver, cx.waker());
+        true
     }
 
     /// Whether the actor is to end at once.
@@ -195,36 +204,25 @@ impl Mailbox {
 
     /// Ends everything now: refuses new calls, and fails what was not handed out.
     pub(crate) fn kill(&self, reason: StopReason) {
+        let state = lock(&self.state);
+        // Under the lock, so that nobody sees the kill without its reason.
         self.killed.store(true, Ordering::Release);
-        self.close(reason);
+        fail_queued(state, reason);
     }
 
     /// Fails what was not handed out, with the first reason that was given.
     pub(crate) fn close(&self, reason: StopReason) {
-        let mut state = lock(&self.state);
-        let reason = state.closing.get_or_insert_with(|| Arc::new(reason)).clone();
-        let mut left = std::mem::take(&mut state.queue);
-        left.append(&mut state.waiting);
-        left.append(&mut state.joins);
-        let receiver = state.receiver.take();
-        drop(state);
-        wake(receiver);
-        for call in left {
-            call.fail(&mut |_| reason.refusal());
-        }
+        fail_queued(lock(&self.state), reason);
     }
 
-    /// The turns that were handed out and not given back are gone: whoever still waits for them is told so.
-    pub(crate) fn abandon_running(&self) {
+    /// The receiver is gone, and with it the turns that were not given back: whoever still waits is told so.
+    pub(crate) fn end(&self, reason: StopReason) {
         let mut state = lock(&self.state);
+        // In one step with the queues: a join is taken as long as something runs.
         let running = std::mem::take(&mut state.running);
-        let reason = state.closing.clone();
-        drop(state);
+        let reason = fail_queued(state, reason);
         for (_, call) in running {
-            call.fail(&mut |stage| match &reason {
-                Some(reason) => reason.interruption(stage),
-                None => StopReason::Abandoned.interruption(stage),
-            });
+            call.fail(&mut |stage| reason.interruption(stage));
         }
     }
 
@@ -292,23 +290,35 @@ impl State {
         self.purge_at = PURGE_FROM.max(2 * self.waiting.len());
     }
 
-    fn next(&mut self, admit: Admit) -> Poll<Step> {
+    fn next(&mut self, cx: &Context<'_>, admit: Admit) -> Poll<Step> {
         if let Some(call) = self.joins.pop_front() {
             return Poll::Ready(self.start(call));
         }
-        let call = match (self.queue.front(), admit) {
-            (None, Admit::Any) if self.closing.is_some() => return Poll::Ready(Step::Closed),
-            (None, _) | (_, Admit::Joins) => return Poll::Pending,
-            (Some(call), Admit::Shared) if call.head().method.access == Access::Exclusive => {
-                return Poll::Ready(Step::Blocked);
+        loop {
+            match (self.queue.front(), admit) {
+                (None, Admit::Any) if self.closing.is_some() => return Poll::Ready(Step::Closed),
+                (None, _) | (_, Admit::Joins) => return Poll::Pending,
+                (Some(call), Admit::Shared) if call.head().method.access == Access::Exclusive => {
+                    // If it ends before its turn, what is behind it must not wait for the running turns.
+                    if call.park_turn(cx.waker()) {
+                        return Poll::Ready(Step::Blocked);
+                    }
+                    self.pop();
+                }
+                (Some(_), _) => {
+                    let Some(call) = self.pop() else { return Poll::Pending };
+                    return Poll::Ready(self.start(call));
+                }
             }
-            (Some(_), _) => self.queue.pop_front(),
-        };
-        let Some(call) = call else { return Poll::Pending };
+        }
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let call = self.queue.pop_front()?;
         if let Some(promoted) = self.waiting.pop_front() {
             self.queue.push_back(promoted);
         }
-        Poll::Ready(self.start(call))
+        Some(call)
     }
 
     fn start(&mut self, call: Entry) -> Step {
@@ -336,6 +346,21 @@ impl State {
     }
 }
 
+/// Refuses calls from now on, and fails those that were not handed out; with the first reason that was given.
+fn fail_queued(mut state: MutexGuard<'_, State>, reason: StopReason) -> Arc<StopReason> {
+    let reason = state.closing.get_or_insert_with(|| Arc::new(reason)).clone();
+    let mut left = std::mem::take(&mut state.queue);
+    left.append(&mut state.waiting);
+    left.append(&mut state.joins);
+    let receiver = state.receiver.take();
+    drop(state);
+    wake(receiver);
+    for call in left {
+        call.fail(&mut |_| reason.refusal());
+    }
+    reason
+}
+
 /// What a push leaves to be done once the lock is released.
 struct Pushed {
     watch: bool,
@@ -343,7 +368,7 @@ struct Pushed {
 }
 
 impl Pushed {
-    fn wake(self, state: crate::sync::MutexGuard<'_, State>) -> bool {
+    fn wake(self, state: MutexGuard<'_, State>) -> bool {
         drop(state);
         wake(self.receiver);
         self.watch

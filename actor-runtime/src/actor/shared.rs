@@ -60,6 +60,7 @@ where
                 Poll::Ready(Step::Turn(started)) => {
                     self.others.push(InSlot { turn: (self.start)(started.call), slot: started.slot });
                 }
+                Poll::Ready(Step::Killed) => return Poll::Ready(Left::Intact),
                 _ if self.running() == 0 => return Poll::Ready(self.panicked.take().unwrap_or(Left::Intact)),
                 Poll::Ready(Step::Blocked | Step::Closed) | Poll::Pending => return Poll::Pending,
             }

@@ -95,16 +95,10 @@ async fn on_a_task<A: Actor + Sync>(actor: Arc<A>, cell: Arc<ActorCell>, call: A
 
 /// The next call; `None` when the actor is to end.
 async fn next(cell: &ActorCell, mut finished: Option<usize>) -> Option<Started> {
-    let step = poll_fn(|cx| {
-        if cell.mailbox.is_killed() {
-            return Poll::Ready(Step::Closed);
-        }
-        cell.mailbox.poll_next(cx, finished.take(), Admit::Any)
-    });
-    match step.await {
+    match poll_fn(|cx| cell.mailbox.poll_next(cx, finished.take(), Admit::Any)).await {
         Step::Turn(started) => Some(started),
         // Nothing is running that the next call could have to wait for.
-        Step::Blocked | Step::Closed => None,
+        Step::Blocked | Step::Closed | Step::Killed => None,
     }
 }
 
@@ -114,8 +108,7 @@ async fn alone(cell: &ActorCell, mut turn: Pin<&mut impl Future<Output = Left>>)
         if let Poll::Ready(left) = turn.as_mut().poll(cx) {
             return Poll::Ready(left);
         }
-        cell.mailbox.park_for_kill(cx);
-        if cell.mailbox.is_killed() { Poll::Ready(Left::Intact) } else { Poll::Pending }
+        if cell.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(Left::Intact) }
     })
     .await
 }
@@ -153,7 +146,6 @@ struct End(Arc<ActorCell>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.mailbox.close(StopReason::Abandoned);
-        self.0.mailbox.abandon_running();
+        self.0.mailbox.end(StopReason::Abandoned);
     }
 }

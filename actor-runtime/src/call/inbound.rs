@@ -113,9 +113,7 @@ impl AnyCall for InboundCall {
     fn check_encoding(&self) {}
 
     fn park_turn(&self, waker: &Waker) -> bool {
-        let mut state = lock(&self.state);
-        state.phase.park_turn(waker);
-        !state.phase.is_over()
+        lock(&self.state).phase.park_turn(waker)
     }
 
     fn publish(&self, end: Result<Status, Failure>) {

@@ -76,9 +76,13 @@ impl Phase {
         park(&mut self.caller, waker);
     }
 
-    /// The turn waits; it wants to be woken if the call ends without it.
-    pub(super) fn park_turn(&mut self, waker: &Waker) {
+    /// The turn waits; it wants to be woken if the call ends without it. False if the call is over.
+    pub(super) fn park_turn(&mut self, waker: &Waker) -> bool {
+        if self.is_over() {
+            return false;
+        }
         park(&mut self.turn, waker);
+        true
     }
 
     pub(super) fn sent(&mut self, far: Far) {

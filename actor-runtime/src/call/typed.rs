@@ -230,9 +230,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
     }
 
     fn park_turn(&self, waker: &Waker) -> bool {
-        let mut state = lock(&self.state);
-        state.phase.park_turn(waker);
-        !state.phase.is_over()
+        lock(&self.state).phase.park_turn(waker)
     }
 
     fn publish(&self, end: Result<Status, Failure>) {
