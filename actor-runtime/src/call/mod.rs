@@ -23,6 +23,8 @@ mod inbound;
 mod metadata;
 mod options;
 mod phase;
+#[cfg(test)]
+pub(crate) mod sample;
 mod target;
 mod typed;
 

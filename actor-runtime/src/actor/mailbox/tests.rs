@@ -1,0 +1,521 @@
+//! The mailbox against a model that is a few vectors: whatever is done to it, it does the same.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::{Admit, Mailbox, Overflow, PURGE_FROM, Step, StopReason};
+use crate::{
+    call::{
+        AnyCall, Delivery, FailureKind, Refused, Stage, accept_response,
+        sample::{EXCLUSIVE, Number, SHARED, Sample, call},
+        take_request,
+    },
+    node::clock,
+};
+
+/// One thing that happens to a mailbox. Calls are meant by their number, modulo how many there are.
+#[derive(Clone, Debug)]
+enum Act {
+    Push {
+        exclusive: bool,
+        deadline: Option<u64>,
+    },
+    Join {
+        deadline: Option<u64>,
+    },
+    Next {
+        admit: Admit,
+        finish: Option<usize>,
+    },
+    Finish(usize),
+    /// A handler takes the arguments of a call that was handed out.
+    Claim(usize),
+    Reply(usize),
+    Abandon(usize),
+    ParkForKill,
+    /// So much time passes, then the deadlines are looked at.
+    Sweep(u64),
+    Stop,
+    Kill,
+    Close,
+    End,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let deadline = || prop::option::of(0..12_u64);
+    prop_oneof![
+        30 => (any::<bool>(), deadline()).prop_map(|(exclusive, deadline)| Act::Push { exclusive, deadline }),
+        4 => deadline().prop_map(|deadline| Act::Join { deadline }),
+        20 => (
+            prop_oneof![Just(Admit::Any), Just(Admit::Shared), Just(Admit::Joins)],
+            prop::option::of(any::<usize>()),
+        )
+            .prop_map(|(admit, finish)| Act::Next { admit, finish }),
+        8 => any::<usize>().prop_map(Act::Finish),
+        8 => any::<usize>().prop_map(Act::Claim),
+        6 => any::<usize>().prop_map(Act::Reply),
+        10 => any::<usize>().prop_map(Act::Abandon),
+        4 => Just(Act::ParkForKill),
+        8 => (0..4_u64).prop_map(Act::Sweep),
+        1 => Just(Act::Stop),
+        1 => Just(Act::Kill),
+        1 => Just(Act::Close),
+        1 => Just(Act::End),
+    ]
+}
+
+/// What a call of the model is.
+struct Modelled {
+    exclusive: bool,
+    deadline: Option<u64>,
+    claimed: bool,
+    /// The receiver is blocked by it and is woken if it ends without a turn.
+    blocks: bool,
+    end: Option<End>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Replied,
+    Left,
+    Failed(FailureKind, Delivery),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum ModelStep {
+    Turn(usize),
+    Blocked,
+    Closed,
+    Killed,
+    Pending,
+}
+
+struct Model {
+    capacity: usize,
+    overflow: Overflow,
+    calls: Vec<Modelled>,
+    queue: Vec<usize>,
+    waiting: Vec<usize>,
+    joins: Vec<usize>,
+    running: Vec<usize>,
+    /// Whether the parked receiver, if there is one, wants to know of calls.
+    receiver: Option<bool>,
+    closing: bool,
+    killed: bool,
+    watched: bool,
+    purge_at: usize,
+    wakes: usize,
+}
+
+impl Model {
+    fn new(capacity: usize, overflow: Overflow) -> Self {
+        Self {
+            capacity,
+            overflow,
+            calls: Vec::new(),
+            queue: Vec::new(),
+            waiting: Vec::new(),
+            joins: Vec::new(),
+            running: Vec::new(),
+            receiver: None,
+            closing: false,
+            killed: false,
+            watched: false,
+            purge_at: PURGE_FROM,
+            wakes: 0,
+        }
+    }
+
+    fn push(&mut self, call: usize) -> Result<bool, FailureKind> {
+        if self.closing {
+            return Err(FailureKind::Stopped);
+        }
+        let full = self.queue.len() >= self.capacity;
+        if full && (self.overflow == Overflow::Fail || self.waiting.len() >= self.purge_at) {
+            self.purge();
+        }
+        if self.queue.len() < self.capacity {
+            self.queue.push(call);
+        } else if self.overflow == Overflow::Wait {
+            self.waiting.push(call);
+        } else {
+            return Err(FailureKind::Overloaded);
+        }
+        Ok(self.pushed())
+    }
+
+    fn join(&mut self, call: usize) -> Result<bool, FailureKind> {
+        if self.closing && self.running.is_empty() {
+            return Err(FailureKind::Stopped);
+        }
+        self.joins.push(call);
+        Ok(self.pushed())
+    }
+
+    fn pushed(&mut self) -> bool {
+        if self.receiver == Some(true) || !self.joins.is_empty() {
+            self.wake();
+        }
+        !std::mem::replace(&mut self.watched, true)
+    }
+
+    fn wake(&mut self) {
+        self.wakes += usize::from(self.receiver.take().is_some());
+    }
+
+    fn purge(&mut self) {
+        let calls = &self.calls;
+        for list in [&mut self.queue, &mut self.waiting, &mut self.joins] {
+            list.retain(|call| calls[*call].end.is_none());
+        }
+        self.promote();
+        self.purge_at = PURGE_FROM.max(2 * self.waiting.len());
+    }
+
+    fn promote(&mut self) {
+        while self.queue.len() < self.capacity && !self.waiting.is_empty() {
+            self.queue.push(self.waiting.remove(0));
+        }
+    }
+
+    fn next(&mut self, admit: Admit) -> ModelStep {
+        let step = self.step(admit);
+        if let ModelStep::Turn(call) = step {
+            self.running.push(call);
+        }
+        if matches!(step, ModelStep::Pending | ModelStep::Blocked) {
+            self.receiver = Some(step == ModelStep::Pending && admit != Admit::Joins);
+        }
+        step
+    }
+
+    fn step(&mut self, admit: Admit) -> ModelStep {
+        if self.killed {
+            return ModelStep::Killed;
+        }
+        if !self.joins.is_empty() {
+            return ModelStep::Turn(self.joins.remove(0));
+        }
+        if admit == Admit::Joins {
+            return ModelStep::Pending;
+        }
+        while let Some(&call) = self.queue.first() {
+            let blocks = admit == Admit::Shared && self.calls[call].exclusive;
+            if blocks && self.calls[call].end.is_none() {
+                self.calls[call].blocks = true;
+                return ModelStep::Blocked;
+            }
+            self.queue.remove(0);
+            self.promote();
+            if !blocks {
+                return ModelStep::Turn(call);
+            }
+        }
+        if self.closing && admit == Admit::Any { ModelStep::Closed } else { ModelStep::Pending }
+    }
+
+    fn end(&mut self, call: usize, end: End) {
+        let call = &mut self.calls[call];
+        if call.end.is_none() {
+            call.end = Some(end);
+            self.wakes += usize::from(std::mem::take(&mut call.blocks) && end != End::Replied);
+        }
+    }
+
+    fn fail(&mut self, call: usize, kind: FailureKind) {
+        let delivery = if self.calls[call].claimed { Delivery::Unknown } else { Delivery::NotDelivered };
+        self.end(call, End::Failed(kind, delivery));
+    }
+
+    fn close(&mut self) {
+        self.closing = true;
+        self.wake();
+        for call in self.held() {
+            self.fail(call, FailureKind::Stopped);
+        }
+        self.queue.clear();
+        self.waiting.clear();
+        self.joins.clear();
+    }
+
+    /// What was not handed out.
+    fn held(&self) -> Vec<usize> {
+        [&self.queue[..], &self.waiting, &self.joins].concat()
+    }
+
+    fn sweep(&mut self, now: u64) -> Option<u64> {
+        self.purge();
+        let all = [self.held(), self.running.clone()].concat();
+        for &call in &all {
+            if self.calls[call].deadline.is_some_and(|at| at <= now) {
+                self.fail(call, FailureKind::DeadlineExceeded);
+            }
+        }
+        let pending = all.iter().filter(|call| self.calls[**call].end.is_none());
+        let next = pending.filter_map(|call| self.calls[*call].deadline).min();
+        self.watched = next.is_some();
+        next
+    }
+}
+
+/// A waker that counts how often it was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wakes {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The mailbox and its model, side by side.
+struct Pair {
+    mailbox: Mailbox,
+    model: Model,
+    calls: Vec<Arc<dyn AnyCall>>,
+    /// What was handed out and not given back: the slot and the call.
+    running: Vec<(usize, usize)>,
+    handed_out: Vec<usize>,
+    wakes: Arc<Wakes>,
+    start: Instant,
+    now: u64,
+}
+
+impl Pair {
+    fn new(capacity: usize, overflow: Overflow) -> Self {
+        Self {
+            mailbox: Mailbox::new(capacity, overflow),
+            model: Model::new(capacity, overflow),
+            calls: Vec::new(),
+            running: Vec::new(),
+            handed_out: Vec::new(),
+            wakes: Arc::default(),
+            start: clock::now(),
+            now: 0,
+        }
+    }
+
+    fn at(&self, millis: u64) -> Instant {
+        self.start + Duration::from_millis(millis)
+    }
+
+    fn arrive(&mut self, exclusive: bool, after: Option<u64>) -> usize {
+        let deadline = after.map(|after| self.now + after);
+        let method = if exclusive { &EXCLUSIVE } else { &SHARED };
+        let number = self.calls.len() as u64;
+        self.calls.push(call(method, number, deadline.map(|at| self.at(at))));
+        self.model.calls.push(Modelled { exclusive, deadline, claimed: false, blocks: false, end: None });
+        self.calls.len() - 1
+    }
+
+    fn admitted(&mut self, call: usize, got: Result<bool, Refused>, expected: Result<bool, FailureKind>) {
+        match (got, expected) {
+            (Ok(watch), Ok(expected)) => {
+                assert_eq!(watch, expected, "whether the deadlines are looked after")
+            }
+            (Err(Refused { call: given_back, failure }), Err(kind)) => {
+                assert!(Arc::ptr_eq(&given_back, &self.calls[call]));
+                assert_eq!((failure.kind(), failure.delivery()), (kind, Delivery::NotDelivered));
+                // It is the caller's again, who gives up.
+                given_back.abandon();
+                self.model.end(call, End::Left);
+            }
+            (got, expected) => {
+                panic!("{expected:?} expected, got {:?}", got.map_err(|refused| refused.failure))
+            }
+        }
+    }
+
+    fn give_back(&mut self, at: usize) -> Option<usize> {
+        let at = at.checked_rem(self.running.len())?;
+        let (slot, call) = self.running.remove(at);
+        self.model.running.retain(|running| *running != call);
+        Some(slot)
+    }
+
+    fn some(&self, at: usize) -> Option<usize> {
+        at.checked_rem(self.calls.len())
+    }
+
+    fn act(&mut self, act: Act) {
+        let waker = Waker::from(self.wakes.clone());
+        let cx = Context::from_waker(&waker);
+        match act {
+            Act::Push { exclusive, deadline } => {
+                let call = self.arrive(exclusive, deadline);
+                let got = self.mailbox.push(self.calls[call].clone());
+                let expected = self.model.push(call);
+                self.admitted(call, got, expected);
+            }
+            Act::Join { deadline } => {
+                let call = self.arrive(false, deadline);
+                let got = self.mailbox.join(self.calls[call].clone());
+                let expected = self.model.join(call);
+                self.admitted(call, got, expected);
+            }
+            Act::Next { admit, finish } => {
+                let finish = finish.and_then(|at| self.give_back(at));
+                let step = match self.mailbox.poll_next(&cx, finish, admit) {
+                    Poll::Ready(Step::Turn(started)) => {
+                        let at = self.calls.iter().position(|call| Arc::ptr_eq(call, &started.call));
+                        let call = at.expect("a call that was pushed");
+                        assert!(!self.handed_out.contains(&call), "handed out twice");
+                        self.handed_out.push(call);
+                        self.running.push((started.slot, call));
+                        ModelStep::Turn(call)
+                    }
+                    Poll::Ready(Step::Blocked) => ModelStep::Blocked,
+                    Poll::Ready(Step::Closed) => ModelStep::Closed,
+                    Poll::Ready(Step::Killed) => ModelStep::Killed,
+                    Poll::Pending => ModelStep::Pending,
+                };
+                assert_eq!(step, self.model.next(admit));
+            }
+            Act::Finish(at) => {
+                if let Some(slot) = self.give_back(at) {
+                    self.mailbox.finish(slot);
+                }
+            }
+            Act::Claim(at) => {
+                let Some((_, call)) = at.checked_rem(self.running.len()).map(|at| self.running[at]) else {
+                    return;
+                };
+                let request = take_request::<Sample>(&*self.calls[call]);
+                let claimed = request.is_some();
+                if let Some(request) = request {
+                    assert_eq!(request.expect("a value").0, call as u64);
+                }
+                let modelled = &mut self.model.calls[call];
+                assert_eq!(claimed, modelled.end.is_none() && !modelled.claimed);
+                modelled.claimed = true;
+            }
+            Act::Reply(at) => {
+                let Some((_, call)) = at.checked_rem(self.running.len()).map(|at| self.running[at]) else {
+                    return;
+                };
+                accept_response::<Sample>(&*self.calls[call], Number(0), usize::MAX, true).expect("a number");
+                self.model.end(call, End::Replied);
+            }
+            Act::Abandon(at) => {
+                let Some(call) = self.some(at) else { return };
+                let failed = matches!(self.model.calls[call].end, Some(End::Failed(..) | End::Replied));
+                if !failed {
+                    self.calls[call].abandon();
+                    self.model.end(call, End::Left);
+                }
+            }
+            Act::ParkForKill => {
+                assert_eq!(self.mailbox.park_for_kill(&cx), !self.model.killed);
+                if !self.model.killed {
+                    self.model.receiver = Some(false);
+                }
+            }
+            Act::Sweep(after) => {
+                self.now += after;
+                let next = self.mailbox.sweep(self.at(self.now));
+                let expected = self.model.sweep(self.now);
+                assert_eq!(next, expected.map(|at| self.at(at)), "the next sweep");
+            }
+            Act::Stop => {
+                self.mailbox.stop(StopReason::Unregistered);
+                self.model.closing = true;
+                self.model.wake();
+            }
+            Act::Kill => {
+                self.mailbox.kill(StopReason::Shutdown);
+                self.model.killed = true;
+                self.model.close();
+            }
+            Act::Close => {
+                self.mailbox.close(StopReason::Shutdown);
+                self.model.close();
+            }
+            Act::End => {
+                self.mailbox.end(StopReason::Abandoned);
+                self.model.close();
+                for call in std::mem::take(&mut self.model.running) {
+                    self.model.fail(call, FailureKind::Stopped);
+                }
+                self.running.clear();
+            }
+        }
+    }
+
+    fn compare(&self) {
+        let Model { queue, waiting, joins, capacity, .. } = &self.model;
+        assert_eq!(self.mailbox.depth(), (queue.len() + joins.len(), waiting.len()));
+        assert!(waiting.is_empty() || queue.len() == *capacity, "invariant 2");
+        assert_eq!(self.mailbox.closed().is_some(), self.model.closing);
+        assert_eq!(self.mailbox.is_killed(), self.model.killed);
+        assert_eq!(self.wakes.count(), self.model.wakes, "how often the receiver was woken");
+        for (call, modelled) in self.calls.iter().zip(&self.model.calls) {
+            let stage = match (modelled.end, modelled.claimed) {
+                (Some(_), _) => Stage::Over,
+                (None, true) => Stage::Running,
+                (None, false) => Stage::Waiting,
+            };
+            assert_eq!(call.stage(), stage);
+            match modelled.end {
+                Some(End::Failed(kind, delivery)) => {
+                    let failure = call.peek().expect_err("it failed");
+                    assert_eq!((failure.kind(), failure.delivery()), (kind, delivery));
+                }
+                Some(End::Replied) => assert!(call.peek().is_ok()),
+                Some(End::Left) | None => {}
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_mailbox_does_what_its_model_does(
+        capacity in 1..4_usize,
+        fail in any::<bool>(),
+        acts in prop::collection::vec(act(), 0..120),
+    ) {
+        let overflow = if fail { Overflow::Fail } else { Overflow::Wait };
+        let mut pair = Pair::new(capacity, overflow);
+        for act in acts {
+            pair.act(act);
+            pair.compare();
+        }
+    }
+}
+
+#[test]
+fn callers_that_time_out_in_a_loop_leave_nothing_behind() {
+    let mailbox = Mailbox::new(1, Overflow::Wait);
+    for _ in 0..10_000 {
+        let call = call(&SHARED, 0, None);
+        assert!(mailbox.push(call.clone()).is_ok());
+        call.abandon();
+        let (queued, waiting) = mailbox.depth();
+        assert!(queued <= 1 && waiting <= PURGE_FROM, "{queued} {waiting}");
+    }
+}
+
+#[test]
+fn a_new_mailbox_has_allocated_nothing() {
+    let mailbox = Mailbox::new(64, Overflow::Wait);
+    let state = crate::sync::lock(&mailbox.state);
+    assert_eq!((state.queue.capacity(), state.waiting.capacity(), state.joins.capacity()), (0, 0, 0));
+    assert_eq!(state.running.capacity(), 0);
+}

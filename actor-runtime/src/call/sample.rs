@@ -1,0 +1,66 @@
+//! A service without a macro, for the tests of what carries calls.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{AnyCall, CallHead, Payload, TypedCall};
+use crate::{
+    codec::{CodecError, Encoder},
+    service::{Access, Method, Reply, Request, Response, Service, Status},
+};
+
+/// A service with one method of each kind; its arguments and replies are a number.
+pub(crate) struct Sample;
+
+pub(crate) static SHARED: Method = Method::new("Sample", "shared", 1, Access::Shared, &[], UNIT);
+pub(crate) static EXCLUSIVE: Method = Method::new("Sample", "exclusive", 2, Access::Exclusive, &[], UNIT);
+
+const UNIT: Reply = Reply::value("()", crate::schema::of::<()>);
+
+/// Arguments, or a reply.
+#[derive(Debug)]
+pub(crate) struct Number(pub(crate) u64);
+
+impl Service for Sample {
+    const NAME: &'static str = "Sample";
+    const METHODS: &'static [&'static Method] = &[&SHARED, &EXCLUSIVE];
+    const DOCS: &'static str = "";
+    type Request = Number;
+    type Response = Number;
+}
+
+impl Request for Number {
+    fn method(&self) -> &'static Method {
+        &SHARED
+    }
+
+    fn encode(&self, _: &mut Encoder) -> Result<(), CodecError> {
+        Ok(())
+    }
+
+    fn decode(_: u32, _: Bytes) -> Result<Self, CodecError> {
+        Ok(Self(0))
+    }
+}
+
+impl Response for Number {
+    fn status(&self) -> Status {
+        Status::Replied
+    }
+
+    fn encode(&self, _: &mut Encoder) -> Result<(), CodecError> {
+        Ok(())
+    }
+
+    fn decode(_: u32, _: Status, _: Bytes) -> Result<Self, CodecError> {
+        Ok(Self(0))
+    }
+}
+
+/// A call that nobody has made yet.
+pub(crate) fn call(method: &'static Method, number: u64, deadline: Option<Instant>) -> Arc<dyn AnyCall> {
+    let head = CallHead { deadline, ..CallHead::new(method, "sample".into()) };
+    Arc::new(TypedCall::<Sample>::new(head, Payload::Value(Number(number))))
+}
