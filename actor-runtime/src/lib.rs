@@ -72,6 +72,7 @@ mod entry;
 mod layer;
 mod names;
 mod node;
+mod panics;
 pub mod prelude;
 mod proto;
 pub mod schema;

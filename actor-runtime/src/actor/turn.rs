@@ -1,7 +1,6 @@
 //! One turn: a handler's future in its context, with its panic caught and its caller watched (S4, S7).
 
 use std::{
-    any::Any,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -13,10 +12,11 @@ use pin_project_lite::pin_project;
 
 use super::{Actor, ActorCell};
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind},
+    call::{AnyCall, Delivery, Failure, FailureKind, Stage},
     context::{ActorContext, InContext, enter},
     layer,
     names::BoxFuture,
+    panics::text_of,
     service::{Access, Services, SharedRef, Turn, TurnEnd},
 };
 
@@ -24,7 +24,7 @@ pin_project! {
     /// A turn under way.
     pub(super) struct RunningTurn<F> {
         #[pin]
-        handler: InContext<F>,
+        handler: Option<InContext<F>>,
         call: Arc<dyn AnyCall>,
         // A shared turn ends with its caller's interest; an exclusive one may have half changed the state.
         droppable: bool,
@@ -87,7 +87,7 @@ fn running<F: Future<Output = ()>>(
 ) -> RunningTurn<F> {
     let context = ActorContext::of_turn(cell.identity.clone(), call.clone());
     let droppable = call.head().method.access == Access::Shared;
-    RunningTurn { handler: enter(context, handler), call, droppable }
+    RunningTurn { handler: Some(enter(context, handler)), call, droppable }
 }
 
 fn turn(cell: &ActorCell, call: &Arc<dyn AnyCall>) -> Turn {
@@ -122,7 +122,16 @@ fn finish(cell: &ActorCell, call: &dyn AnyCall, end: TurnEnd) {
     match end {
         None => {}
         Some(Ok(_)) if cell.identity.node.server_layers().is_empty() => {}
-        Some(end) => call.publish(end),
+        Some(end) => {
+            call.publish(end);
+            // A layer that says the call ended, without having run it, has nothing to show for it.
+            call.fail(&mut |stage| {
+                let delivery =
+                    if stage == Stage::Waiting { Delivery::NotDelivered } else { Delivery::Unknown };
+                let detail = "a server layer ended the call without a reply; return a `Failure` instead";
+                Failure::new(FailureKind::Internal, delivery, detail)
+            });
+        }
     }
 }
 
@@ -132,11 +141,20 @@ impl<F: Future<Output = ()>> Future for RunningTurn<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {
         let mut this = self.project();
         // The handler is not used again after a panic, and what it borrowed is given up by the loop.
-        match catch_unwind(AssertUnwindSafe(|| this.handler.as_mut().poll(cx))) {
-            Ok(Poll::Ready(())) => Poll::Ready(Left::Intact),
-            Ok(Poll::Pending) if *this.droppable && !this.call.park_turn(cx.waker()) => {
-                Poll::Ready(Left::Intact)
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let polled = match this.handler.as_mut().as_pin_mut() {
+                Some(handler) => handler.poll(cx),
+                None => Poll::Ready(()),
+            };
+            if polled.is_pending() && (!*this.droppable || this.call.park_turn(cx.waker())) {
+                return Poll::Pending;
             }
+            // Here, and not where the turn is dropped: what the handler holds may panic.
+            this.handler.set(None);
+            Poll::Ready(())
+        }));
+        match polled {
+            Ok(Poll::Ready(())) => Poll::Ready(Left::Intact),
             Ok(Poll::Pending) => Poll::Pending,
             Err(panic) => {
                 let method = this.call.head().method.to_string();
@@ -149,9 +167,4 @@ impl<F: Future<Output = ()>> Future for RunningTurn<F> {
             }
         }
     }
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "not a text".to_owned())
 }

@@ -143,8 +143,8 @@ impl AnyCall for InboundCall {
         Ok(out)
     }
 
-    fn sent(&self, far: Far) {
-        lock(&self.state).phase.sent(far);
+    fn sent(&self, far: Far) -> bool {
+        lock(&self.state).phase.sent(far)
     }
 
     fn receive(&self, reply: WireReply) {

@@ -85,8 +85,13 @@ impl Phase {
         true
     }
 
-    pub(super) fn sent(&mut self, far: Far) {
+    /// The call is about to go far away; false if it is over, and nobody would tell the far side.
+    pub(super) fn sent(&mut self, far: Far) -> bool {
+        if self.is_over() {
+            return false;
+        }
         self.far = Some(far);
+        true
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     codec::{self, CodecError, Encoder},
+    panics::discard,
     service::{Method, Request, Response, Service, Status},
     sync::{Mutex, lock},
 };
@@ -56,7 +57,8 @@ pub trait AnyCall: Any + Send + Sync {
     /// Keeps the waker of the turn, to be woken if the call ends without it. False if it is over.
     fn park_turn(&self, waker: &Waker) -> bool;
 
-    /// Ends it with the response that `accept_response` stored, or with a failure.
+    /// Ends it with the response that `accept_response` stored, or with a failure. Nothing happens if there is no
+    /// response.
     fn publish(&self, end: Result<Status, Failure>);
 
     /// Claims it for running, and gives its arguments in encoded form. `None` if it is over.
@@ -68,8 +70,9 @@ pub trait AnyCall: Any + Send + Sync {
     /// The encoded arguments.
     fn encode_request(&self, limit: usize, out: BytesMut) -> Result<BytesMut, CodecError>;
 
-    /// It was sent away.
-    fn sent(&self, far: Far);
+    /// It is about to be sent away. False if it is over, and then nobody would tell the far side.
+    #[must_use]
+    fn sent(&self, far: Far) -> bool;
 
     /// Its reply came from far away.
     fn receive(&self, reply: WireReply);
@@ -116,7 +119,7 @@ impl<S: Service> TypedCall<S> {
         let stored = state.reply.replace(reply);
         drop(state);
         ended.notify_reply();
-        drop((request, stored));
+        discard((request, stored));
     }
 
     /// The arguments, if the call is still worth running.
@@ -134,6 +137,19 @@ impl<S: Service> TypedCall<S> {
         if !state.phase.is_over() {
             state.reply = Some(response);
         }
+    }
+
+    /// Shows the arguments to code of their own types, which may take long, panic or make calls: not under the lock.
+    fn show_request<T>(&self, look: impl FnOnce(Option<&Payload<S>>) -> T) -> T {
+        let mut request = lock(&self.state).request.take();
+        let seen = look(request.as_ref());
+        let mut state = lock(&self.state);
+        if !state.phase.is_over() {
+            state.request = request.take();
+        }
+        drop(state);
+        discard(request);
+        seen
     }
 
     fn take(&self) -> Option<Outcome<S>> {
@@ -162,7 +178,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
         let stored = state.reply.replace(Outcome::Wire(WireReply::Failed(failure(stage))));
         drop(state);
         ended.notify();
-        drop((request, stored));
+        discard((request, stored));
     }
 
     fn abandon(&self) {
@@ -174,7 +190,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
         if let Some(ended) = ended {
             ended.notify();
         }
-        drop((request, reply));
+        discard((request, reply));
     }
 
     fn poll_over(&self, cx: &mut Context<'_>) -> Poll<bool> {
@@ -204,7 +220,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
         if let Some(ended) = ended {
             ended.notify();
         }
-        drop((request, stored));
+        discard((request, stored));
     }
 
     fn locate(&self, endpoint: &str) {
@@ -216,17 +232,21 @@ impl<S: Service> AnyCall for TypedCall<S> {
 
     #[cfg(debug_assertions)]
     fn check_encoding(&self) {
-        if let (true, Some(Payload::Value(request))) = (sampled(), &lock(&self.state).request) {
-            let again = |bytes| S::Request::decode(self.head.method.id, bytes);
+        if !sampled() {
+            return;
+        }
+        let method = self.head.method;
+        self.show_request(|request| {
+            let Some(Payload::Value(request)) = request else { return };
             check(
-                self.head.method,
+                method,
                 |out| request.encode(out),
                 |bytes| {
-                    let decoded = again(bytes)?;
+                    let decoded = S::Request::decode(method.id, bytes)?;
                     encode(|out| decoded.encode(out))
                 },
             );
-        }
+        });
     }
 
     fn park_turn(&self, waker: &Waker) -> bool {
@@ -238,6 +258,9 @@ impl<S: Service> AnyCall for TypedCall<S> {
             Err(failure) => self.end(Outcome::Wire(WireReply::Failed(failure))),
             Ok(_) => {
                 let mut state = lock(&self.state);
+                if state.reply.is_none() {
+                    return;
+                }
                 if let Some(ended) = state.phase.end() {
                     drop(state);
                     ended.notify_reply();
@@ -263,7 +286,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
     }
 
     fn encode_request(&self, limit: usize, mut out: BytesMut) -> Result<BytesMut, CodecError> {
-        match &lock(&self.state).request {
+        self.show_request(|request| match request {
             Some(Payload::Value(request)) => {
                 let mut encoder = Encoder::new(out, limit);
                 request.encode(&mut encoder)?;
@@ -274,11 +297,11 @@ impl<S: Service> AnyCall for TypedCall<S> {
                 Ok(out)
             }
             None => Ok(out),
-        }
+        })
     }
 
-    fn sent(&self, far: Far) {
-        lock(&self.state).phase.sent(far);
+    fn sent(&self, far: Far) -> bool {
+        lock(&self.state).phase.sent(far)
     }
 
     fn receive(&self, reply: WireReply) {

@@ -84,8 +84,9 @@ impl<O> Call<O> {
         let failure = match self.prepare() {
             Ok(node) => {
                 if node.client_layers().is_empty() {
-                    self.gate.pass(&node, self.call.clone());
+                    // First: if the arguments panic while they are sent, the call is still to be given up.
                     self.progress = Progress::Waiting;
+                    self.gate.pass(&node, self.call.clone());
                 } else {
                     self.progress =
                         Progress::Layered(Box::pin(layered(node, self.gate.clone(), self.call.clone())));
