@@ -31,8 +31,13 @@ use crate::{
 const BUDGET: u32 = 64;
 
 /// Runs an actor whose shared turns overlap on the actor's own task.
-pub(crate) async fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) {
-    let _end = End(cell.clone());
+pub(crate) fn run<A: Actor>(actor: A, cell: Arc<ActorCell>) -> impl Future<Output = ()> + Send {
+    // Here: a task can be dropped before its first poll.
+    let end = End(cell.clone());
+    take_turns(actor, cell, end)
+}
+
+async fn take_turns<A: Actor>(mut actor: A, cell: Arc<ActorCell>, _end: End) {
     let mut budget = BUDGET;
     let mut finished = None;
     loop {
@@ -57,8 +62,16 @@ pub(crate) async fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) {
 }
 
 /// Runs an actor whose shared turns run on up to `tasks` tasks of their own.
-pub(crate) async fn run_parallel<A: Actor + Sync>(actor: A, cell: Arc<ActorCell>, tasks: usize) {
-    let _end = End(cell.clone());
+pub(crate) fn run_parallel<A: Actor + Sync>(
+    actor: A,
+    cell: Arc<ActorCell>,
+    tasks: usize,
+) -> impl Future<Output = ()> + Send {
+    let end = End(cell.clone());
+    take_parallel_turns(actor, cell, tasks, end)
+}
+
+async fn take_parallel_turns<A: Actor + Sync>(actor: A, cell: Arc<ActorCell>, tasks: usize, _end: End) {
     let mut budget = BUDGET;
     let mut actor = Arc::new(actor);
     let mut finished = None;
