@@ -9,6 +9,7 @@
 use std::{
     collections::VecDeque,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
 };
 
@@ -21,7 +22,8 @@ use crate::{
     call::{AnyCall, CallOptions, Delivery, Failure, FailureKind, Refused, Stage},
     names::Resolver,
     node::deadlines::Sweep,
-    sync::{Mutex, lock},
+    panics::text_of,
+    sync::{Mutex, MutexGuard, lock},
     transport::loopback::Reroute,
 };
 
@@ -101,7 +103,7 @@ impl Gate {
 
     /// Sends a call, or keeps it until the way is known. It will be over some time, whatever happens.
     pub(super) fn pass(&self, node: &Node, call: Arc<dyn AnyCall>) {
-        let mut state = lock(&self.state);
+        let state = lock(&self.state);
         match &state.route {
             Some(route) if !state.finding => {
                 let route = route.clone();
@@ -111,20 +113,21 @@ impl Gate {
                 }
             }
             _ => {
-                self.wait(node, &mut state, Queued { call, before: None });
+                self.wait(node, state, Queued { call, before: None });
             }
         }
     }
 
-    fn wait(&self, node: &Node, state: &mut State, queued: Queued) {
+    fn wait(&self, node: &Node, mut state: MutexGuard<'_, State>, queued: Queued) {
         let deadline = queued.call.head().deadline;
         state.queue.push_back(queued);
         let watch = !std::mem::replace(&mut state.watched, true);
+        let find = !std::mem::replace(&mut state.finding, true);
+        // A runtime that has ended drops the task at once, and that needs the lock.
+        drop(state);
         node.expect_deadline(deadline, watch, || self.this.clone());
-        if !std::mem::replace(&mut state.finding, true)
-            && let Some(this) = self.this.upgrade()
-        {
-            let finding = Finding { gate: this, node: node.clone() };
+        if find && let Some(this) = self.this.upgrade() {
+            let finding = Finding { gate: this, node: node.clone(), ended: false };
             drop(node.spawn_bare(async move { finding.let_through().await }));
         }
     }
@@ -141,7 +144,7 @@ impl Gate {
             Ok(node) if moved && follows && before.is_none() => {
                 let mut state = lock(&self.state);
                 state.route = None;
-                self.wait(node, &mut state, Queued { call, before: Some(failure) });
+                self.wait(node, state, Queued { call, before: Some(failure) });
             }
             _ => give_up(&*call, before.as_ref(), &failure),
         }
@@ -175,16 +178,19 @@ impl Gate {
             if call.stage() == Stage::Over {
                 continue;
             }
-            if let Err(refused) = route.send(call, before.clone(), || self.this.clone()) {
-                self.refused(refused, before);
+            // Encoding runs code of the arguments; this is not the task of the caller, which its panic is meant for.
+            let send = || route.send(call.clone(), before.clone(), || self.this.clone());
+            match catch_unwind(AssertUnwindSafe(send)) {
+                Ok(Ok(())) => {}
+                Ok(Err(refused)) => self.refused(refused, before),
+                Err(panic) => {
+                    let detail =
+                        format!("the arguments panicked while they were encoded: {}", text_of(&*panic));
+                    call.fail(&mut |_| {
+                        Failure::new(FailureKind::Malformed, Delivery::NotDelivered, detail.clone())
+                    });
+                }
             }
-        }
-    }
-
-    fn fail_queued(&self, failure: &Failure) {
-        let queue = std::mem::take(&mut lock(&self.state).queue);
-        for queued in queue {
-            give_up(&*queued.call, queued.before.as_ref(), failure);
         }
     }
 }
@@ -193,10 +199,12 @@ impl Gate {
 struct Finding {
     gate: Arc<Gate>,
     node: Node,
+    /// Whether it has given up its place: another task may have begun since.
+    ended: bool,
 }
 
 impl Finding {
-    async fn let_through(self) {
+    async fn let_through(mut self) {
         loop {
             match self.gate.find(&self.node).await {
                 Ok(route) => {
@@ -204,11 +212,15 @@ impl Finding {
                     lock(&self.gate.state).route = Some(route.clone());
                     self.gate.send_queued(&route);
                 }
-                Err(failure) => self.gate.fail_queued(&failure),
+                Err(failure) => {
+                    let queue = std::mem::take(&mut lock(&self.gate.state).queue);
+                    fail_queued(queue, &failure);
+                }
             }
             let mut state = lock(&self.gate.state);
             if state.queue.is_empty() {
                 state.finding = false;
+                self.ended = true;
                 return;
             }
         }
@@ -217,18 +229,22 @@ impl Finding {
 
 impl Drop for Finding {
     fn drop(&mut self) {
-        let mut state = lock(&self.gate.state);
-        // The loop leaves it so; another task may have begun since.
-        if !state.finding || state.queue.is_empty() {
+        if self.ended {
             return;
         }
+        let mut state = lock(&self.gate.state);
         state.finding = false;
+        let queue = std::mem::take(&mut state.queue);
         drop(state);
-        self.gate.fail_queued(&Failure::new(
-            FailureKind::Stopped,
-            Delivery::NotDelivered,
-            "the runtime of the caller's node ended before the call could be sent",
-        ));
+        let detail = "the task that would have sent the call was cut off: the runtime of the caller's node ended, or \
+                      its resolver panicked";
+        fail_queued(queue, &Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail));
+    }
+}
+
+fn fail_queued(queue: VecDeque<Queued>, failure: &Failure) {
+    for queued in queue {
+        give_up(&*queued.call, queued.before.as_ref(), failure);
     }
 }
 
