@@ -25,7 +25,7 @@ use crate::{
     names::Address,
     node::{Node, deadlines::Sweep},
     proto::{CallHeader, ReplyHeader},
-    sync::{Mutex, lock},
+    sync::{AtomicU64, Mutex, Ordering, lock},
 };
 
 /// A server as frames reach it.
@@ -82,13 +82,13 @@ pub(crate) struct Link {
     number: u32,
     server: Weak<dyn Inbound>,
     node: Node,
+    next: AtomicU64,
     calls: Mutex<Calls>,
     this: Weak<Self>,
 }
 
 #[derive(Default)]
 struct Calls {
-    next: u64,
     pending: HashMap<u64, Pending>,
     watched: bool,
 }
@@ -99,6 +99,14 @@ struct Pending {
     client: Weak<dyn Reroute>,
     /// The server's side of it.
     far: Option<Weak<dyn AnyCall>>,
+}
+
+impl Pending {
+    /// When the link ends it. The server keeps the same deadline and knows more about it: it gets the first word.
+    fn limit(&self) -> Option<Instant> {
+        let deadline = self.call.head().deadline?;
+        Some(deadline.checked_add(GRACE).unwrap_or(deadline))
+    }
 }
 
 /// A call to be sent.
@@ -119,7 +127,14 @@ impl Link {
         let server = PORTS.read().unwrap_or_else(PoisonError::into_inner).get(&number).cloned();
         let Some(server) = server else { return Err(unreachable(number)) };
         let node = node.clone();
-        Ok(Arc::new_cyclic(|this| Self { number, server, node, calls: Mutex::default(), this: this.clone() }))
+        Ok(Arc::new_cyclic(|this| Self {
+            number,
+            server,
+            node,
+            next: AtomicU64::new(0),
+            calls: Mutex::default(),
+            this: this.clone(),
+        }))
     }
 
     /// The actor that has the name at the server now.
@@ -133,31 +148,33 @@ impl Link {
             return Err(Refused { call: outgoing.call, failure: unreachable(self.number) });
         };
         let call = outgoing.call.clone();
-        let (id, watch) = self.enter(&outgoing);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        // Before the link knows the call: the arguments' own code runs here, and it may panic.
         let frame = match self.encode(id, &outgoing) {
             Ok(frame) => frame,
             Err(failure) => {
-                self.take(id);
                 call.fail(&mut |_| failure.clone());
                 return Ok(());
             }
         };
-        call.sent(Far { link: self.this(), call: id });
+        let watch = self.enter(id, outgoing);
+        let sent = call.sent(Far { link: self.this(), call: id });
         self.node.expect_deadline(call.head().deadline, watch, || self.this.clone());
+        if !sent {
+            // The caller left meanwhile, and nothing else would take the call out again.
+            self.take(id);
+            return Ok(());
+        }
         let far = server.accept(frame, Replies { link: self.this.clone(), call: id });
         self.under_way(id, far);
         Ok(())
     }
 
-    fn enter(&self, outgoing: &Outgoing<'_>) -> (u64, bool) {
-        let mut calls = lock(&self.calls);
-        let id = calls.next;
-        calls.next += 1;
+    fn enter(&self, id: u64, outgoing: Outgoing<'_>) -> bool {
         let Outgoing { call, before, client, .. } = outgoing;
-        let pending =
-            Pending { call: call.clone(), before: before.clone(), client: client.clone(), far: None };
-        calls.pending.insert(id, pending);
-        (id, !std::mem::replace(&mut calls.watched, true))
+        let mut calls = lock(&self.calls);
+        calls.pending.insert(id, Pending { call, before, client, far: None });
+        !std::mem::replace(&mut calls.watched, true)
     }
 
     fn under_way(&self, id: u64, far: Option<Arc<dyn AnyCall>>) {
@@ -245,12 +262,9 @@ impl Sweep for Link {
         let mut calls = lock(&self.calls);
         let (mut expired, mut next) = (Vec::new(), None::<Instant>);
         for pending in calls.pending.values() {
-            match pending.call.head().deadline {
-                // The server keeps the same deadline and knows more about it: it gets the first word.
-                Some(deadline) if deadline + GRACE <= now => expired.push(pending.call.clone()),
-                Some(deadline) => {
-                    next = Some(next.map_or(deadline + GRACE, |next| next.min(deadline + GRACE)));
-                }
+            match pending.limit() {
+                Some(limit) if limit <= now => expired.push(pending.call.clone()),
+                Some(limit) => next = Some(next.map_or(limit, |next| next.min(limit))),
                 None => {}
             }
         }
