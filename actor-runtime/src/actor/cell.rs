@@ -135,6 +135,10 @@ impl Sweep for ActorCell {
     fn sweep(&self, now: Instant) -> Option<Instant> {
         self.mailbox.sweep(now)
     }
+
+    fn next(&self) -> Option<Instant> {
+        self.mailbox.next_deadline()
+    }
 }
 
 impl Drop for ActorCell {

@@ -231,6 +231,18 @@ impl Mailbox {
         lock(&self.state).closing.clone()
     }
 
+    #[cfg(test)]
+    /// How many calls are queued, and how many callers wait for a place in the queue.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        let state = lock(&self.state);
+        (state.queue.len() + state.joins.len(), state.waiting.len())
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        lock(&self.state).calls().filter_map(|call| call.head().deadline).min()
+    }
+
     /// Ends what has passed its deadline, and gives the next one; `None` if there is nothing left to look after.
     pub(crate) fn sweep(&self, now: Instant) -> Option<Instant> {
         let mut expired = Vec::new();
@@ -263,6 +275,12 @@ impl Mailbox {
 }
 
 impl State {
+    /// Everything that is held.
+    fn calls(&self) -> impl Iterator<Item = &Entry> {
+        let queued = self.queue.iter().chain(&self.waiting).chain(&self.joins);
+        queued.chain(self.running.iter().map(|(_, call)| call))
+    }
+
     fn push_beyond_capacity(&mut self, call: Entry) -> Result<(), Entry> {
         if self.overflow == Overflow::Fail || self.waiting.len() >= self.purge_at {
             self.purge();

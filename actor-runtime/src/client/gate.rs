@@ -285,6 +285,10 @@ impl Sweep for Gate {
         }
         next
     }
+
+    fn next(&self) -> Option<Instant> {
+        lock(&self.state).queue.iter().filter_map(|queued| queued.call.head().deadline).min()
+    }
 }
 
 impl fmt::Debug for Gate {

@@ -4,70 +4,35 @@
 //! that are past their deadline and says when it wants to be swept next. One task a node sleeps until the earliest of
 //! these times. A new call only compares its deadline with that time; since deadlines mostly grow, it is rarely
 //! earlier.
-//!
-//! ```text
-//!   push ──► holder (lock) ──► deadline < next?  ── no ──► nothing
-//!                                  └── yes ──► next = deadline, wake the sweeper
-//! ```
-//!
-//! Why no call is missed: a sweep first sets `next` to "sweeping", then looks at the holders one by one, then sets
-//! `next` to what it found, all under the list's lock. A call that is pushed to a holder after the sweep looked there
-//! finds "sweeping" or a later value; "sweeping" sends it through the lock, behind the sweep.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Weak};
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
-
-/// Somebody who holds calls that may run out of time.
-pub(crate) trait Sweep: Send + Sync {
-    /// Ends what is past its deadline at `now`; gives the next deadline, or `None` to be forgotten.
-    fn sweep(&self, now: Instant) -> Option<Instant>;
-}
+use super::schedule::Schedule;
+pub(crate) use super::schedule::Sweep;
 
 /// The deadlines of one node.
 pub(crate) struct Deadlines {
-    epoch: Instant,
-    /// Nanoseconds from `epoch` to the next sweep; [`SWEEPING`] while one is under way or none is planned.
-    next: AtomicU64,
-    watched: Mutex<Vec<Weak<dyn Sweep>>>,
+    schedule: Schedule,
     changed: Notify,
 }
 
-const SWEEPING: u64 = u64::MAX;
-
 impl Deadlines {
     pub(crate) fn new(epoch: Instant) -> Self {
-        Self {
-            epoch,
-            next: AtomicU64::new(SWEEPING),
-            watched: Mutex::new(Vec::new()),
-            changed: Notify::new(),
-        }
+        Self { schedule: Schedule::new(epoch), changed: Notify::new() }
     }
 
     /// Has `holder` swept from now on.
-    pub(crate) fn watch(&self, holder: Weak<dyn Sweep>) {
-        lock(&self.watched).push(holder);
+    pub(crate) fn watch(&self, holder: &Weak<dyn Sweep>) {
+        if self.schedule.watch(holder) {
+            self.changed.notify_one();
+        }
     }
 
     /// A watched holder got a call with this deadline.
     pub(crate) fn expect(&self, deadline: Instant) {
-        let at = self.since_epoch(deadline);
-        if at >= self.next.load(Ordering::SeqCst) {
-            return;
-        }
-        let watched = lock(&self.watched);
-        let earlier = at < self.next.load(Ordering::SeqCst);
-        if earlier {
-            self.next.store(at, Ordering::SeqCst);
-        }
-        drop(watched);
-        if earlier {
+        if self.schedule.expect(deadline) {
             self.changed.notify_one();
         }
     }
@@ -76,44 +41,23 @@ impl Deadlines {
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
             let changed = self.changed.notified();
-            match self.next.load(Ordering::SeqCst) {
-                SWEEPING => changed.await,
-                at => {
-                    let at = self.epoch + Duration::from_nanos(at);
-                    tokio::select! {
-                        () = super::clock::sleep_until(at) => self.sweep(super::clock::now()),
-                        () = changed => {}
-                    }
-                }
+            match self.schedule.next() {
+                None => changed.await,
+                Some(at) => tokio::select! {
+                    () = super::clock::sleep_until(at) => self.schedule.sweep(super::clock::now()),
+                    () = changed => {}
+                },
             }
         }
-    }
-
-    fn sweep(&self, now: Instant) {
-        let mut watched = lock(&self.watched);
-        self.next.store(SWEEPING, Ordering::SeqCst);
-        let mut next: Option<Instant> = None;
-        // Whoever is woken by a failing call may come back here only through a task of its own, never from `sweep`.
-        watched.retain(|holder| {
-            let wanted = holder.upgrade().and_then(|holder| holder.sweep(now));
-            next = [next, wanted].into_iter().flatten().min();
-            wanted.is_some()
-        });
-        if let Some(next) = next {
-            self.next.store(self.since_epoch(next), Ordering::SeqCst);
-        }
-    }
-
-    fn since_epoch(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.epoch).as_nanos())
-            .unwrap_or(SWEEPING - 1)
-            .min(SWEEPING - 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::sync::{Mutex, lock};
 
     struct Holder {
         deadlines: Mutex<Vec<Instant>>,
@@ -132,6 +76,10 @@ mod tests {
             });
             deadlines.iter().min().copied()
         }
+
+        fn next(&self) -> Option<Instant> {
+            lock(&self.deadlines).iter().min().copied()
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -145,7 +93,7 @@ mod tests {
             // The last group comes after the holder had nothing left and was forgotten.
             for group in [&[30_u64, 10, 20][..], &[500, 5], &[1]] {
                 let base = super::super::clock::now();
-                deadlines.watch(Arc::downgrade(&(holder.clone() as Arc<dyn Sweep>)));
+                deadlines.watch(&Arc::downgrade(&(holder.clone() as Arc<dyn Sweep>)));
                 for millis in group {
                     let deadline = base + Duration::from_millis(*millis);
                     lock(&holder.deadlines).push(deadline);
@@ -163,6 +111,17 @@ mod tests {
         tokio::select! {
             () = task => unreachable!("the sweeper never ends"),
             () = check => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn holders_that_are_gone_are_forgotten_without_a_sweep() {
+        let deadlines = Deadlines::new(super::super::clock::now());
+        for _ in 0..10_000 {
+            let (expired, _) = tokio::sync::mpsc::unbounded_channel();
+            let holder: Arc<dyn Sweep> = Arc::new(Holder { deadlines: Mutex::new(Vec::new()), expired });
+            deadlines.watch(&Arc::downgrade(&holder));
+            assert!(deadlines.schedule.watched() <= 64);
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod clock;
 mod config;
 pub(crate) mod current;
 pub(crate) mod deadlines;
+mod schedule;
 mod task;
 
 use std::{
@@ -203,7 +204,7 @@ impl Node {
         holder: impl FnOnce() -> Weak<dyn Sweep>,
     ) {
         if watch {
-            self.inner.deadlines.watch(holder());
+            self.inner.deadlines.watch(&holder());
         }
         if let Some(deadline) = deadline {
             self.inner.deadlines.expect(deadline);

@@ -278,6 +278,10 @@ impl Sweep for Link {
         }
         next
     }
+
+    fn next(&self) -> Option<Instant> {
+        lock(&self.calls).pending.values().filter_map(Pending::limit).min()
+    }
 }
 
 /// How long a server's own word on a deadline is waited for.
