@@ -426,5 +426,7 @@ fn deadline_exceeded(call: &dyn AnyCall, stage: Stage, in_front: Option<&dyn Any
     Failure::new(FailureKind::DeadlineExceeded, delivery, detail).with_hops(hops)
 }
 
+#[cfg(all(test, actor_loom))]
+mod loom;
 #[cfg(all(test, not(actor_loom)))]
 mod tests;

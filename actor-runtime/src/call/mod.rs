@@ -20,6 +20,8 @@ mod chain;
 mod failure;
 mod head;
 mod inbound;
+#[cfg(all(test, actor_loom))]
+mod loom;
 mod metadata;
 mod options;
 mod phase;

@@ -118,3 +118,5 @@ impl Schedule {
     }
 }
 
+#[cfg(all(test, actor_loom))]
+mod loom;

@@ -1,0 +1,147 @@
+//! Every interleaving of those who may end a call. The numbers are the invariants of the module's documentation.
+
+use std::{future::poll_fn, sync::Arc, task::Context};
+
+use loom::{
+    future::block_on,
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    thread,
+};
+
+use super::{
+    AnyCall, Delivery, Failure, FailureKind, InboundCall, ReplySink, Stage, WireReply, accept_response,
+    head::CallHead,
+    sample::{Number, SHARED, Sample, call},
+    take, take_request,
+};
+
+fn late(call: &dyn AnyCall, ended: &AtomicUsize) {
+    call.fail(&mut |_| {
+        ended.fetch_add(1, SeqCst);
+        Failure::new(FailureKind::DeadlineExceeded, Delivery::Unknown, "late")
+    });
+}
+
+/// 1: whoever comes first ends it; the caller is woken, and gets exactly that end.
+#[test]
+fn a_reply_and_a_deadline_end_a_call_once_and_wake_its_caller() {
+    loom::model(|| {
+        let call = call(&SHARED, 7, None);
+        let failed = Arc::new(AtomicUsize::new(0));
+        let replies = thread::spawn({
+            let call = call.clone();
+            move || match take_request::<Sample>(&*call) {
+                Some(request) => {
+                    assert_eq!(request.expect("a value").0, 7);
+                    accept_response::<Sample>(&*call, Number(8), usize::MAX, true).expect("a number");
+                    true
+                }
+                None => false,
+            }
+        });
+        let expires = thread::spawn({
+            let (call, failed) = (call.clone(), failed.clone());
+            move || late(&*call, &failed)
+        });
+        let is_failure = block_on(poll_fn(|cx| call.poll_over(cx)));
+        match take::<Sample>(&*call) {
+            Ok(Number(8)) => assert!(!is_failure && failed.load(SeqCst) == 0),
+            Err(failure) => {
+                assert_eq!(failure.kind(), FailureKind::DeadlineExceeded);
+                assert!(is_failure && failed.load(SeqCst) == 1);
+            }
+            Ok(other) => panic!("{other:?}"),
+        }
+        let claimed = replies.join().expect("no panic");
+        expires.join().expect("no panic");
+        assert!(claimed || is_failure, "3: not claimed, so it must have failed before");
+        assert_eq!(call.stage(), Stage::Over);
+        assert!(take::<Sample>(&*call).is_err(), "2: what came later left nothing");
+    });
+}
+
+/// 3: a call is claimed once, and never after its end.
+#[test]
+fn a_call_is_claimed_at_most_once_and_not_after_its_end() {
+    loom::model(|| {
+        let call = call(&SHARED, 7, None);
+        let claims: Vec<_> = (0..2)
+            .map(|_| {
+                let call = call.clone();
+                thread::spawn(move || take_request::<Sample>(&*call).is_some())
+            })
+            .collect();
+        let mut stage = None;
+        call.fail(&mut |at| {
+            stage = Some(at);
+            Failure::new(FailureKind::DeadlineExceeded, Delivery::Unknown, "late")
+        });
+        let claimed = claims.into_iter().filter(|_| true).map(|claim| claim.join().expect("no panic"));
+        let claimed = claimed.filter(|claimed| *claimed).count();
+        match stage.expect("nobody else ends it") {
+            Stage::Running => assert_eq!(claimed, 1),
+            stage => assert_eq!((stage, claimed), (Stage::Waiting, 0)),
+        }
+    });
+}
+
+/// A turn that waits learns that nobody waits for it any more.
+#[test]
+fn a_turn_is_woken_when_its_caller_leaves_or_its_deadline_passes() {
+    loom::model(|| {
+        let call = call(&SHARED, 7, None);
+        let turn = thread::spawn({
+            let call = call.clone();
+            move || {
+                // As a droppable turn does that waits for something that never comes.
+                block_on(poll_fn(|cx: &mut Context<'_>| match call.park_turn(cx.waker()) {
+                    true => std::task::Poll::Pending,
+                    false => std::task::Poll::Ready(()),
+                }));
+            }
+        });
+        let leaves = thread::spawn({
+            let call = call.clone();
+            move || call.abandon()
+        });
+        late(&*call, &AtomicUsize::new(0));
+        turn.join().expect("no panic");
+        leaves.join().expect("no panic");
+        assert_eq!(call.stage(), Stage::Over);
+    });
+}
+
+struct Count(Arc<AtomicUsize>);
+
+impl ReplySink for Count {
+    fn send(&self, _: WireReply) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// 1, for calls from afar: one reply is sent, or none if the caller left.
+#[test]
+fn an_inbound_call_is_answered_at_most_once() {
+    loom::model(|| {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let head = CallHead::new(&SHARED, "sample".into());
+        let call = Arc::new(InboundCall::new(head, bytes::Bytes::new(), Box::new(Count(sent.clone()))));
+        let replies = thread::spawn({
+            let call = call.clone();
+            move || {
+                if take_request::<Sample>(&*call).is_some() {
+                    accept_response::<Sample>(&*call, Number(8), usize::MAX, true).expect("a number");
+                }
+            }
+        });
+        let leaves = thread::spawn({
+            let call = call.clone();
+            move || call.abandon()
+        });
+        late(&*call, &AtomicUsize::new(0));
+        replies.join().expect("no panic");
+        leaves.join().expect("no panic");
+        assert_eq!(call.stage(), Stage::Over);
+        assert!(sent.load(SeqCst) <= 1);
+    });
+}
