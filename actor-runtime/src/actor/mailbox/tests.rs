@@ -326,7 +326,7 @@ impl Pair {
     fn admitted(&mut self, call: usize, got: Result<bool, Refused>, expected: Result<bool, FailureKind>) {
         match (got, expected) {
             (Ok(watch), Ok(expected)) => {
-                assert_eq!(watch, expected, "whether the deadlines are looked after")
+                assert_eq!(watch, expected, "whether the deadlines are looked after");
             }
             (Err(Refused { call: given_back, failure }), Err(kind)) => {
                 assert!(Arc::ptr_eq(&given_back, &self.calls[call]));
