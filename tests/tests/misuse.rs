@@ -83,26 +83,26 @@ fn namespaces_do_not_meet_by_accident() {
 mod versions {
     use actor_runtime::prelude::*;
 
-    pub mod old {
+    pub(super) mod old {
         use super::*;
 
         #[actor_service(name = "Versioned")]
-        pub trait Old {
+        pub(crate) trait Old {
             async fn echo(&self, a: u32) -> u32;
             async fn greet(&self, a: String, b: String) -> String;
         }
     }
 
-    pub mod new {
+    pub(super) mod new {
         use super::*;
 
         #[actor_service(name = "Versioned")]
-        pub trait New {
+        pub(crate) trait New {
             async fn echo(&self, a: String) -> String;
             async fn greet(&self, a: String) -> u8;
         }
 
-        pub struct Server;
+        pub(crate) struct Server;
 
         #[actor_service]
         impl New for Server {

@@ -27,7 +27,11 @@ struct Desk {
 #[actor_service(crate = ::renamed)]
 impl Numbers for Desk {
     async fn half(&self, n: u64) -> ::std::result::Result<u64, Odd> {
-        if n.is_multiple_of(2) { ::std::result::Result::Ok(n / 2) } else { ::std::result::Result::Err(Odd::Number(n)) }
+        if n.is_multiple_of(2) {
+            ::std::result::Result::Ok(n / 2)
+        } else {
+            ::std::result::Result::Err(Odd::Number(n))
+        }
     }
 
     async fn join(&mut self, words: &[String], with: &str) -> String {
