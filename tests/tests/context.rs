@@ -1,5 +1,7 @@
 //! What a handler knows about its call, and that turns never see each other's context.
 
+#![allow(clippy::unwrap_used, reason = "an actor of a test may panic as the test may")]
+
 use std::{sync::Arc, time::Duration};
 
 use actor_runtime::{

@@ -1,5 +1,7 @@
 //! S6: every call ends, whatever becomes of those who carry it and of the code that it brings along.
 
+#![allow(clippy::unwrap_used, reason = "an actor of a test may panic as the test may")]
+
 use std::{
     panic::panic_any,
     pin::pin,
