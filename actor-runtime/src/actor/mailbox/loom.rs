@@ -15,7 +15,7 @@ use crate::call::{
     take_request,
 };
 
-/// More preemptions than these find nothing new in models of three threads, and take minutes.
+/// At most three preemptions a run: without a bound the models with three threads take minutes.
 fn model(test: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
