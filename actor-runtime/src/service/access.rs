@@ -40,3 +40,42 @@ unsafe impl<A> Send for SharedRef<'_, A> {}
 
 // SAFETY: as for `Send`: all that a `&SharedRef` gives is a copy of it.
 unsafe impl<A> Sync for SharedRef<'_, A> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An actor that is `Sync`, as everyone with a `&self` method is, and one that is only `Send`.
+    struct Table(Vec<String>);
+    struct Tally(std::cell::Cell<u64>);
+
+    #[test]
+    fn copies_on_other_threads_read_the_same_actor() {
+        let mut table = Table((0..100).map(|n| n.to_string()).collect());
+        for round in 0..10 {
+            let shared = SharedRef::new(&table);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(move || {
+                        let Table(rows) = shared.get();
+                        assert_eq!(rows.len(), 100 + round);
+                        assert!(rows.iter().all(|row| !row.is_empty()));
+                    });
+                }
+            });
+            // All turns have ended; the borrow with them.
+            table.0.push(round.to_string());
+        }
+    }
+
+    #[test]
+    fn one_that_is_only_send_can_be_carried_and_not_read() {
+        let tally = Tally(std::cell::Cell::new(1));
+        let carried = SharedRef::new(&tally);
+        std::thread::scope(|scope| {
+            let copies = scope.spawn(move || [carried, carried]).join();
+            assert!(copies.is_ok());
+        });
+        assert_eq!(tally.0.get(), 1);
+    }
+}
