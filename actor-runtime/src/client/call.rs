@@ -192,6 +192,9 @@ impl<O> Future for Call<O> {
 impl<O> Drop for Call<O> {
     fn drop(&mut self) {
         if let Progress::Waiting | Progress::Layered(_) = self.progress {
+            if let Some(chain) = &self.call.head().chain {
+                chain.go_on();
+            }
             self.call.abandon();
         }
     }

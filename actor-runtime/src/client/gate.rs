@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::route::Route;
+use super::route::{Route, gone};
 use crate::{
     Node,
     actor_id::ActorId,
@@ -140,6 +140,10 @@ impl Gate {
             FailureKind::NotFound | FailureKind::Stale | FailureKind::Stopped | FailureKind::Unreachable
         );
         let follows = self.target.pinned.is_none();
+        let failure = match (failure.kind(), self.target.pinned) {
+            (FailureKind::NotFound, Some(pinned)) => gone(pinned),
+            _ => failure,
+        };
         match self.node() {
             Ok(node) if moved && follows && before.is_none() => {
                 let mut state = lock(&self.state);

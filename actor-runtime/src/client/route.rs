@@ -32,7 +32,9 @@ impl Route {
         found: &ResolveResult,
         pinned: Option<ActorId>,
     ) -> Result<Self, Failure> {
-        let Some(endpoint) = found.first() else { return Err(nothing_found(node, name, found)) };
+        let Some(endpoint) = found.first() else {
+            return Err(pinned.map_or_else(|| nothing_found(node, name, found), gone));
+        };
         let mut endpoint = endpoint.clone();
         if let (Some(pinned), Some(present)) = (pinned, endpoint.actor)
             && pinned != present
@@ -110,12 +112,17 @@ fn here(node: &Node, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Fai
 
 fn nothing_found(node: &Node, name: &str, found: &ResolveResult) -> Failure {
     let place = format!("in namespace {}", node.namespace());
-    let mut failure = unknown(name, &place, &found.known);
-    if !found.rejected.is_empty() {
-        let detail = format!("{}; left out: {}", failure.detail(), found.rejected.join("; "));
-        failure = Failure::new(failure.kind(), failure.delivery(), detail);
+    if found.rejected.is_empty() {
+        return unknown(name, &place, &found.known);
     }
-    failure
+    let detail = format!("no entry for {name:?} {place} is an address: {}", found.rejected.join("; "));
+    Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
+}
+
+/// The registration that a client is pinned to has left, and nothing has its name.
+pub(super) fn gone(wanted: ActorId) -> Failure {
+    let detail = format!("the client is pinned to the registration {wanted}, which is gone");
+    Failure::new(FailureKind::Stale, Delivery::NotDelivered, detail)
 }
 
 /// Nothing has the name: what was asked, where, and what exists.

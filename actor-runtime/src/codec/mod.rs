@@ -42,7 +42,9 @@ pub enum CodecError {
         limit: usize,
     },
     /// The value's `Serialize` implementation failed, or asked for something postcard cannot express.
-    #[error("`{part}` cannot be encoded: {reason}")]
+    #[error(
+        "`{part}` cannot be encoded: {reason}; calls are encoded with postcard, which cannot do serde's `flatten`, `untagged` and `tag`"
+    )]
     Encode {
         /// The argument, or `reply`.
         part: &'static str,
@@ -50,7 +52,9 @@ pub enum CodecError {
         reason: Reason,
     },
     /// The bytes are not a value of the type.
-    #[error("`{part}` cannot be decoded: {reason}; do both sides have the same version of the service?")]
+    #[error(
+        "`{part}` cannot be decoded: {reason}; either the two sides have different versions of the service, or a type on the way uses serde's `skip_serializing_if`, `flatten`, `untagged` or `tag`, which postcard cannot do"
+    )]
     Decode {
         /// The argument, or `reply`.
         part: &'static str,

@@ -60,7 +60,7 @@ impl NodeBuilder {
         self
     }
 
-    /// How clients of the node reach its own actors.
+    /// How clients of the node reach its own actors; [`LocalCalls::Direct`] unless this is called.
     pub fn local_calls(mut self, local_calls: LocalCalls) -> Self {
         self.local_calls = local_calls;
         self

@@ -72,7 +72,8 @@ pub(crate) fn only() -> Result<Option<Node>, Failure> {
         (Some(inner), 0) => Ok(Some(Node { inner })),
         (Some(_), others) => Err(ambiguous(format!(
             "{} nodes live in this process, and nothing says which one this client belongs to: make it with \
-             `Client::on(&node, …)`, or run the code inside `node.scope(…)`",
+             `FooClient::on(&node, …)`, or run the code inside `node.scope(…)`; tests that run side by side each have \
+             a scope with `#[actor_runtime::test]`",
             others + 1
         ))),
     }

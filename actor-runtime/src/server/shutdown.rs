@@ -121,8 +121,8 @@ impl Ending {
 /// Some actors did not end in time. The server has ended all the same.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the server ended, but not within its grace of {grace:?}: {cut_off:?} were cut off, of which {blocked:?} \
-         block a thread and are left behind"
+    "the server ended, but not within its grace of {grace:?}: {cut_off:?} were cut off{}",
+    left_behind(blocked)
 )]
 #[non_exhaustive]
 pub struct ShutdownError {
@@ -132,4 +132,12 @@ pub struct ShutdownError {
     pub cut_off: Vec<String>,
     /// Those among them that have not ended yet: their handlers do not await.
     pub blocked: Vec<String>,
+}
+
+fn left_behind(blocked: &[String]) -> String {
+    if blocked.is_empty() {
+        String::new()
+    } else {
+        format!("; {blocked:?} block a thread and are left behind")
+    }
 }
