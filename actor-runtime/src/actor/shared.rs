@@ -25,7 +25,8 @@ pub(super) struct SharedPhase<'a, S, F> {
     cell: &'a ActorCell,
     limit: usize,
     start: S,
-    others: FuturesUnordered<InSlot<F>>,
+    /// Made when the first turn overlaps another: an empty one costs two allocations.
+    others: Option<FuturesUnordered<InSlot<F>>>,
     /// The slot of the turn in place.
     in_place: Option<usize>,
     panicked: Option<Left>,
@@ -38,8 +39,7 @@ where
 {
     pub(super) async fn run(cell: &'a ActorCell, first: Started, limit: usize, start: S) -> Left {
         let mut place = pin!(Some(start(first.call)));
-        let others = FuturesUnordered::new();
-        let mut phase = Self { cell, limit, start, others, in_place: Some(first.slot), panicked: None };
+        let mut phase = Self { cell, limit, start, others: None, in_place: Some(first.slot), panicked: None };
         poll_fn(|cx| phase.poll(place.as_mut(), cx)).await
     }
 
@@ -58,7 +58,8 @@ where
                     self.in_place = Some(started.slot);
                 }
                 Poll::Ready(Step::Turn(started)) => {
-                    self.others.push(InSlot { turn: (self.start)(started.call), slot: started.slot });
+                    let turn = (self.start)(started.call);
+                    self.others.get_or_insert_default().push(InSlot { turn, slot: started.slot });
                 }
                 Poll::Ready(Step::Killed) => return Poll::Ready(Left::Intact),
                 _ if self.running() == 0 => return Poll::Ready(self.panicked.take().unwrap_or(Left::Intact)),
@@ -76,7 +77,7 @@ where
     }
 
     fn running(&self) -> usize {
-        self.others.len() + usize::from(self.in_place.is_some())
+        self.others.as_ref().map_or(0, FuturesUnordered::len) + usize::from(self.in_place.is_some())
     }
 
     fn poll_place(&mut self, mut place: Pin<&mut Option<F>>, cx: &mut Context<'_>) {
@@ -90,8 +91,8 @@ where
     }
 
     fn poll_others(&mut self, cx: &mut Context<'_>) {
-        while !self.others.is_empty() {
-            let Poll::Ready(Some((slot, left))) = self.others.poll_next_unpin(cx) else { return };
+        while let Some(others) = self.others.as_mut().filter(|others| !others.is_empty()) {
+            let Poll::Ready(Some((slot, left))) = others.poll_next_unpin(cx) else { return };
             self.ended(slot, left);
         }
     }
