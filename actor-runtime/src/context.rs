@@ -165,6 +165,11 @@ pub(crate) fn with_current<T>(look: impl FnOnce(&ActorContext) -> T) -> Option<T
     CONTEXT.try_with(look).ok()
 }
 
+/// Looks at the call of the turn that runs this code, if any.
+pub(crate) fn with_call<T>(look: impl FnOnce(&Arc<dyn AnyCall>) -> T) -> Option<T> {
+    with_current(|context| context.call.as_ref().map(look)).flatten()
+}
+
 impl fmt::Debug for ActorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActorContext")

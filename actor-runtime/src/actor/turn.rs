@@ -13,19 +13,21 @@ use pin_project_lite::pin_project;
 use super::{Actor, ActorCell};
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Stage},
-    context::{ActorContext, InContext, enter},
+    context::{ActorContext, InContext, enter, with_call},
     layer,
     names::BoxFuture,
     panics::text_of,
     service::{Access, Services, SharedRef, Turn, TurnEnd},
 };
 
+/// A turn under way, in its context.
+pub(super) type RunningTurn<F> = InContext<Guarded<F>>;
+
 pin_project! {
-    /// A turn under way.
-    pub(super) struct RunningTurn<F> {
+    /// A handler whose panic is caught and whose caller is watched. Its call is the one of the context that it runs in.
+    pub(super) struct Guarded<F> {
         #[pin]
-        handler: Option<InContext<F>>,
-        call: Arc<dyn AnyCall>,
+        handler: Option<F>,
         // A shared turn ends with its caller's interest; an exclusive one may have half changed the state.
         droppable: bool,
     }
@@ -50,15 +52,11 @@ pub(super) fn shared<'a, A: Actor>(
     cell: &'a Arc<ActorCell>,
     call: Arc<dyn AnyCall>,
 ) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
-    let in_turn = call.clone();
+    let turn = turn(cell, &call);
     running(cell, call, async move {
-        let turn = turn(cell, &in_turn);
-        let end = if turn.publish {
-            A::Services::shared(actor, turn).await
-        } else {
-            layered(cell, &in_turn, Box::pin(A::Services::shared(actor, turn))).await
-        };
-        finish(cell, &*in_turn, end);
+        let end = A::Services::shared(actor, &turn);
+        let end = if turn.publish { end.await } else { layered(cell, &turn.call, Box::pin(end)).await };
+        finish(&turn, end);
     })
 }
 
@@ -68,15 +66,11 @@ pub(super) fn exclusive<'a, A: Actor>(
     cell: &'a Arc<ActorCell>,
     call: Arc<dyn AnyCall>,
 ) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
-    let in_turn = call.clone();
+    let turn = turn(cell, &call);
     running(cell, call, async move {
-        let turn = turn(cell, &in_turn);
-        let end = if turn.publish {
-            A::Services::exclusive(actor, turn).await
-        } else {
-            layered(cell, &in_turn, Box::pin(A::Services::exclusive(actor, turn))).await
-        };
-        finish(cell, &*in_turn, end);
+        let end = A::Services::exclusive(actor, &turn);
+        let end = if turn.publish { end.await } else { layered(cell, &turn.call, Box::pin(end)).await };
+        finish(&turn, end);
     })
 }
 
@@ -85,9 +79,8 @@ fn running<F: Future<Output = ()>>(
     call: Arc<dyn AnyCall>,
     handler: F,
 ) -> RunningTurn<F> {
-    let context = ActorContext::of_turn(cell.identity.clone(), call.clone());
     let droppable = call.head().method.access == Access::Shared;
-    RunningTurn { handler: Some(enter(context, handler)), call, droppable }
+    enter(ActorContext::of_turn(cell.identity.clone(), call), Guarded { handler: Some(handler), droppable })
 }
 
 fn turn(cell: &ActorCell, call: &Arc<dyn AnyCall>) -> Turn {
@@ -118,14 +111,14 @@ async fn layered<'a>(
 }
 
 /// Ends the call with what the turn gave, unless the turn has done so itself.
-fn finish(cell: &ActorCell, call: &dyn AnyCall, end: TurnEnd) {
+fn finish(turn: &Turn, end: TurnEnd) {
     match end {
         None => {}
-        Some(Ok(_)) if cell.identity.node.server_layers().is_empty() => {}
+        Some(Ok(_)) if turn.publish => {}
         Some(end) => {
-            call.publish(end);
+            turn.call.publish(end);
             // A layer that says the call ended, without having run it, has nothing to show for it.
-            call.fail(&mut |stage| {
+            turn.call.fail(&mut |stage| {
                 let delivery =
                     if stage == Stage::Waiting { Delivery::NotDelivered } else { Delivery::Unknown };
                 let detail = "a server layer ended the call without a reply; return a `Failure` instead";
@@ -135,7 +128,7 @@ fn finish(cell: &ActorCell, call: &dyn AnyCall, end: TurnEnd) {
     }
 }
 
-impl<F: Future<Output = ()>> Future for RunningTurn<F> {
+impl<F: Future<Output = ()>> Future for Guarded<F> {
     type Output = Left;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {
@@ -146,7 +139,7 @@ impl<F: Future<Output = ()>> Future for RunningTurn<F> {
                 Some(handler) => handler.poll(cx),
                 None => Poll::Ready(()),
             };
-            if polled.is_pending() && (!*this.droppable || this.call.park_turn(cx.waker())) {
+            if polled.is_pending() && !(*this.droppable && is_over(cx)) {
                 return Poll::Pending;
             }
             // Here, and not where the turn is dropped: what the handler holds may panic.
@@ -157,14 +150,24 @@ impl<F: Future<Output = ()>> Future for RunningTurn<F> {
             Ok(Poll::Ready(())) => Poll::Ready(Left::Intact),
             Ok(Poll::Pending) => Poll::Pending,
             Err(panic) => {
-                let method = this.call.head().method.to_string();
                 let message = text_of(&*panic);
-                tracing::error!(%method, actor = %this.call.head().name, %message, "a handler panicked");
-                let detail = format!("the handler panicked: {message}; its actor stops");
-                this.call
-                    .fail(&mut |_| Failure::new(FailureKind::Panicked, Delivery::Unknown, detail.clone()));
+                let method = with_call(|call| {
+                    let method = call.head().method.to_string();
+                    tracing::error!(%method, actor = %call.head().name, %message, "a handler panicked");
+                    let detail = format!("the handler panicked: {message}; its actor stops");
+                    call.fail(&mut |_| {
+                        Failure::new(FailureKind::Panicked, Delivery::Unknown, detail.clone())
+                    });
+                    method
+                });
+                let method = method.unwrap_or_default();
                 Poll::Ready(Left::Panicked { method, message })
             }
         }
     }
+}
+
+/// Whether the call of this turn has ended without it; if not, the turn is woken when it does.
+fn is_over(cx: &Context<'_>) -> bool {
+    with_call(|call| !call.park_turn(cx.waker())).unwrap_or(false)
 }

@@ -31,13 +31,13 @@ pub trait Services<A>: Send + Sync + 'static {
 
     /// Runs a `&self` method.
     #[doc(hidden)]
-    fn shared<'a>(actor: SharedRef<'a, A>, turn: Turn) -> impl Future<Output = TurnEnd> + Send + 'a
+    fn shared<'a>(actor: SharedRef<'a, A>, turn: &'a Turn) -> impl Future<Output = TurnEnd> + Send + 'a
     where
         A: 'a;
 
     /// Runs a `&mut self` method.
     #[doc(hidden)]
-    fn exclusive<'a>(actor: &'a mut A, turn: Turn) -> impl Future<Output = TurnEnd> + Send + 'a
+    fn exclusive<'a>(actor: &'a mut A, turn: &'a Turn) -> impl Future<Output = TurnEnd> + Send + 'a
     where
         A: 'a;
 }
@@ -91,7 +91,7 @@ impl Turn {
         take_request::<S>(&*self.call)
     }
 
-    fn end<S: Service>(self, response: Option<S::Response>) -> Result<Status, Failure> {
+    fn end<S: Service>(&self, response: Option<S::Response>) -> Result<Status, Failure> {
         match response {
             Some(response) => accept_response::<S>(&*self.call, response, self.limit, self.publish),
             None => Err(Failure::new(
@@ -102,7 +102,7 @@ impl Turn {
         }
     }
 
-    fn unserved(self) -> Failure {
+    fn unserved(&self) -> Failure {
         Failure::new(
             FailureKind::Unimplemented,
             Delivery::NotDelivered,
@@ -118,7 +118,7 @@ macro_rules! services {
             const NAMES: &'static [&'static str] = &[$($service::NAME),+];
             const METHODS: &'static [&'static [&'static Method]] = &[$($service::METHODS),+];
 
-            async fn shared<'a>(actor: SharedRef<'a, A>, turn: Turn) -> TurnEnd
+            async fn shared<'a>(actor: SharedRef<'a, A>, turn: &'a Turn) -> TurnEnd
             where
                 A: 'a,
             {
@@ -133,7 +133,7 @@ macro_rules! services {
                 Some(Err(turn.unserved()))
             }
 
-            async fn exclusive<'a>(actor: &'a mut A, turn: Turn) -> TurnEnd
+            async fn exclusive<'a>(actor: &'a mut A, turn: &'a Turn) -> TurnEnd
             where
                 A: 'a,
             {
