@@ -92,6 +92,14 @@ impl AnyCall for InboundCall {
     }
 
     /// Nobody in this process waits for it.
+    fn ended(&self) -> Option<bool> {
+        None
+    }
+
+    /// Nobody in this process waits for it.
+    fn park_first(&mut self, _: &Waker) {}
+
+    /// Nobody in this process waits for it.
     fn poll_over(&self, _: &mut Context<'_>) -> Poll<bool> {
         Poll::Ready(false)
     }

@@ -64,6 +64,9 @@ impl CallOptions {
     #[must_use]
     pub(crate) fn or(mut self, wider: &Self) -> Self {
         self.timeout = self.timeout.or(wider.timeout);
+        if wider.metadata.is_none() && wider.refused.is_none() {
+            return self;
+        }
         if let Some(outer) = &wider.metadata {
             let inner = self.metadata.replace(outer.clone());
             for (name, value) in inner.iter().flat_map(|inner| inner.iter()) {

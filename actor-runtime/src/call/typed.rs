@@ -15,7 +15,7 @@ use crate::{
     codec::{self, CodecError, Encoder},
     panics::discard,
     service::{Method, Request, Response, Service, Status},
-    sync::{Mutex, lock},
+    sync::{AtomicU8, Mutex, MutexGuard, Ordering, lock, lock_mut},
 };
 
 /// A call without its types. Written by the runtime only; public because generated code carries it.
@@ -34,6 +34,12 @@ pub trait AnyCall: Any + Send + Sync {
 
     /// The caller is gone.
     fn abandon(&self);
+
+    /// Whether it failed, if it is over.
+    fn ended(&self) -> Option<bool>;
+
+    /// Keeps the caller's waker, while nobody else has the call.
+    fn park_first(&mut self, waker: &Waker);
 
     /// Whether it is over, and then whether it failed; the caller's waker is kept if it is not.
     fn poll_over(&self, cx: &mut Context<'_>) -> Poll<bool>;
@@ -85,12 +91,25 @@ pub trait AnyCall: Any + Send + Sync {
 pub(crate) struct TypedCall<S: Service> {
     head: CallHead,
     state: Mutex<State<S>>,
+    /// What the state says to a caller that asks whether the call is over, to be read without the lock: [`OPEN`],
+    /// [`REPLIED`] or [`FAILED`].
+    ended: AtomicU8,
 }
+
+const OPEN: u8 = 0;
+const REPLIED: u8 = 1;
+const FAILED: u8 = 2;
 
 struct State<S: Service> {
     phase: Phase,
     request: Option<Payload<S>>,
     reply: Option<Outcome<S>>,
+}
+
+impl<S: Service> State<S> {
+    fn failed(&self) -> bool {
+        matches!(self.reply, Some(Outcome::Wire(WireReply::Failed(_))))
+    }
 }
 
 /// The arguments of a call.
@@ -109,7 +128,7 @@ enum Outcome<S: Service> {
 impl<S: Service> TypedCall<S> {
     pub(crate) fn new(head: CallHead, request: Payload<S>) -> Self {
         let state = State { phase: Phase::default(), request: Some(request), reply: None };
-        Self { head, state: Mutex::new(state) }
+        Self { head, state: Mutex::new(state), ended: AtomicU8::new(OPEN) }
     }
 
     fn end(&self, reply: Outcome<S>) {
@@ -117,9 +136,14 @@ impl<S: Service> TypedCall<S> {
         let Some(ended) = state.phase.end() else { return };
         let request = state.request.take();
         let stored = state.reply.replace(reply);
-        drop(state);
+        self.seal(state);
         ended.notify_reply();
         discard((request, stored));
+    }
+
+    /// Unlocks the state of a call that is over, and says so to those who do not lock.
+    fn seal(&self, state: MutexGuard<'_, State<S>>) {
+        self.ended.store(if state.failed() { FAILED } else { REPLIED }, Ordering::Release);
     }
 
     /// The arguments, if the call is still worth running.
@@ -176,7 +200,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
         let Some(ended) = state.phase.end() else { return };
         let request = state.request.take();
         let stored = state.reply.replace(Outcome::Wire(WireReply::Failed(failure(stage))));
-        drop(state);
+        self.seal(state);
         ended.notify();
         discard((request, stored));
     }
@@ -186,17 +210,31 @@ impl<S: Service> AnyCall for TypedCall<S> {
         let ended = state.phase.end();
         let request = state.request.take();
         let reply = state.reply.take();
-        drop(state);
+        self.seal(state);
         if let Some(ended) = ended {
             ended.notify();
         }
         discard((request, reply));
     }
 
+    fn ended(&self) -> Option<bool> {
+        match self.ended.load(Ordering::Acquire) {
+            OPEN => None,
+            ended => Some(ended == FAILED),
+        }
+    }
+
+    fn park_first(&mut self, waker: &Waker) {
+        lock_mut(&mut self.state).phase.park_caller(waker);
+    }
+
     fn poll_over(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        if let Some(failed) = self.ended() {
+            return Poll::Ready(failed);
+        }
         let mut state = lock(&self.state);
         if state.phase.is_over() {
-            return Poll::Ready(matches!(state.reply, Some(Outcome::Wire(WireReply::Failed(_)))));
+            return Poll::Ready(state.failed());
         }
         state.phase.park_caller(cx.waker());
         Poll::Pending
@@ -216,7 +254,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
         let ended = state.phase.end();
         let request = state.request.take();
         let stored = state.reply.replace(Outcome::Wire(WireReply::Failed(failure)));
-        drop(state);
+        self.seal(state);
         if let Some(ended) = ended {
             ended.notify();
         }
@@ -262,7 +300,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
                     return;
                 }
                 if let Some(ended) = state.phase.end() {
-                    drop(state);
+                    self.seal(state);
                     ended.notify_reply();
                 }
             }
@@ -393,7 +431,7 @@ pub(crate) fn accept_response<S: Service>(
 #[cfg(debug_assertions)]
 fn sampled() -> bool {
     static CALLS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(8)
+    CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(8)
 }
 
 #[cfg(debug_assertions)]

@@ -6,7 +6,7 @@ use std::{
     mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -80,62 +80,63 @@ impl<O> Call<O> {
         self
     }
 
-    fn start(&mut self) {
-        let failure = match self.prepare() {
-            Ok(node) => {
-                if node.client_layers().is_empty() {
-                    // First: if the arguments panic while they are sent, the call is still to be given up.
-                    self.progress = Progress::Waiting;
-                    self.gate.pass(&node, self.call.clone());
-                } else {
-                    self.progress =
-                        Progress::Layered(Box::pin(layered(node, self.gate.clone(), self.call.clone())));
-                }
-                return;
-            }
-            Err(failure) => failure,
-        };
-        self.refuse(&failure);
-        self.progress = Progress::Waiting;
-    }
-
-    /// Says for the call who makes it, from which turn, and until when.
-    fn prepare(&mut self) -> Result<Node, Failure> {
-        let node = self.gate.node()?.clone();
+    /// Sends the call. Its caller's waker is left in it before anybody else has it, while no lock is needed for that.
+    fn start(&mut self, waker: &Waker) {
         let options = mem::take(&mut self.options).or(self.gate.options());
-        if let Some(error) = options.refused {
-            return Err(Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, error.to_string()));
-        }
-        // Nobody else has the call yet.
-        let Some(call) = Arc::get_mut(&mut self.call) else { return Ok(node) };
-        let head = call.head_mut();
-        let own = match (options.timeout, head.method.timeout) {
-            (Some(Timeout::After(timeout)), _) => Some(timeout),
-            (Some(Timeout::Never), _) => None,
-            (None, MethodTimeout::After(timeout)) => Some(timeout),
-            (None, MethodTimeout::Never) => None,
-            (None, MethodTimeout::Default) => Some(node.config().default_timeout),
-        };
-        head.deadline = own.and_then(|timeout| node.now().checked_add(timeout));
-        head.metadata = options.metadata;
-        head.caller = Some(Caller { node: node.id(), actor: None });
-        context::with_current(|context| {
-            head.caller = Some(Caller { node: context.node().id(), actor: Some(context.actor_id()) });
-            head.chain = context.link();
-            head.deadline = match (head.deadline, context.deadline()) {
-                (Some(own), Some(inherited)) => Some(own.min(inherited)),
-                (own, inherited) => own.or(inherited),
-            };
-        });
-        match &head.chain {
-            Some(chain) if chain.length > Link::MAX => return Err(too_deep(chain)),
-            Some(chain) => {
-                chain.wait_for(Hop { actor: head.name.to_string(), method: head.method.to_string() });
+        // First: if the arguments panic while they are sent, the call is still to be given up.
+        self.progress = Progress::Waiting;
+        match prepare(&self.gate, &mut self.call, options, waker) {
+            Ok(node) if node.client_layers().is_empty() => self.gate.pass(node, self.call.clone()),
+            Ok(node) => {
+                let layered = layered(node.clone(), self.gate.clone(), self.call.clone());
+                self.progress = Progress::Layered(Box::pin(layered));
             }
-            None => {}
+            Err(failure) => self.refuse(&failure),
         }
-        Ok(node)
     }
+}
+
+/// Says for the call who makes it, from which turn, and until when.
+fn prepare<'a>(
+    gate: &'a Gate,
+    call: &mut Arc<dyn AnyCall>,
+    options: CallOptions,
+    waker: &Waker,
+) -> Result<&'a Node, Failure> {
+    let node = gate.node()?;
+    if let Some(error) = options.refused {
+        return Err(Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, error.to_string()));
+    }
+    let Some(call) = Arc::get_mut(call) else {
+        let detail = "somebody else had the call before it was sent; please report this";
+        return Err(Failure::new(FailureKind::Internal, Delivery::NotDelivered, detail));
+    };
+    call.park_first(waker);
+    let head = call.head_mut();
+    let own = match (options.timeout, head.method.timeout) {
+        (Some(Timeout::After(timeout)), _) => Some(timeout),
+        (Some(Timeout::Never), _) => None,
+        (None, MethodTimeout::After(timeout)) => Some(timeout),
+        (None, MethodTimeout::Never) => None,
+        (None, MethodTimeout::Default) => Some(node.config().default_timeout),
+    };
+    head.deadline = own.and_then(|timeout| node.now().checked_add(timeout));
+    head.metadata = options.metadata;
+    head.caller = Some(Caller { node: node.id(), actor: None });
+    context::with_current(|context| {
+        head.caller = Some(Caller { node: context.node().id(), actor: Some(context.actor_id()) });
+        head.chain = context.link();
+        head.deadline = match (head.deadline, context.deadline()) {
+            (Some(own), Some(inherited)) => Some(own.min(inherited)),
+            (own, inherited) => own.or(inherited),
+        };
+    });
+    match &head.chain {
+        Some(chain) if chain.length > Link::MAX => return Err(too_deep(chain)),
+        Some(chain) => chain.wait_for(Hop { actor: head.name.to_string(), method: head.method.to_string() }),
+        None => {}
+    }
+    Ok(node)
 }
 
 fn too_deep(chain: &Link) -> Failure {
@@ -168,11 +169,14 @@ impl<O> Future for Call<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
         let this = &mut *self;
-        if let Progress::Created = this.progress {
-            this.start();
+        let first = matches!(this.progress, Progress::Created);
+        if first {
+            this.start(cx.waker());
         }
         let over = match &mut this.progress {
             Progress::Layered(layered) => layered.as_mut().poll(cx).map(|()| true),
+            // The waker is in the call already.
+            Progress::Waiting if first => this.call.ended().map_or(Poll::Pending, Poll::Ready),
             Progress::Waiting => this.call.poll_over(cx),
             Progress::Created | Progress::Ended => panic!("a call was polled after it had ended"),
         };
