@@ -10,7 +10,7 @@ use std::{
     collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ use crate::{
     names::Resolver,
     node::deadlines::Sweep,
     panics::text_of,
-    sync::{Mutex, MutexGuard, lock},
+    sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
     transport::loopback::Reroute,
 };
 
@@ -31,6 +31,12 @@ use crate::{
 pub(super) struct Gate {
     target: Target,
     options: CallOptions,
+    /// The way that was found first: most clients never have another.
+    first: OnceLock<Arc<Route>>,
+    /// Whether calls pass by the first way: it is good, and no call waits. Then they need no lock. Changed under the
+    /// lock of `state`, so it cannot be set while a call waits; a call that has read it just before it was taken back
+    /// is refused like any other that was on its way.
+    open: AtomicBool,
     state: Mutex<State>,
     this: Weak<Self>,
 }
@@ -60,8 +66,12 @@ struct Queued {
 
 impl Gate {
     pub(super) fn new(target: Target, options: CallOptions, route: Option<Arc<Route>>) -> Arc<Self> {
-        let state = State { route, finding: false, queue: VecDeque::new(), watched: false };
-        Arc::new_cyclic(|this| Self { target, options, state: Mutex::new(state), this: this.clone() })
+        let (first, open) = (OnceLock::new(), AtomicBool::new(route.is_some()));
+        if let Some(route) = &route {
+            first.get_or_init(|| route.clone());
+        }
+        let state = Mutex::new(State { route, finding: false, queue: VecDeque::new(), watched: false });
+        Arc::new_cyclic(|this| Self { target, options, first, open, state, this: this.clone() })
     }
 
     /// A handle of its own to the same actor, by the same way.
@@ -103,18 +113,27 @@ impl Gate {
 
     /// Sends a call, or keeps it until the way is known. It will be over some time, whatever happens.
     pub(super) fn pass(&self, node: &Node, call: Arc<dyn AnyCall>) {
+        if self.open.load(Ordering::Acquire)
+            && let Some(route) = self.first.get()
+        {
+            return self.send(route, call);
+        }
         let state = lock(&self.state);
         match &state.route {
             Some(route) if !state.finding => {
                 let route = route.clone();
                 drop(state);
-                if let Err(refused) = route.send(call, None, || self.this.clone()) {
-                    self.refused(refused, None);
-                }
+                self.send(&route, call);
             }
             _ => {
                 self.wait(node, state, Queued { call, before: None });
             }
+        }
+    }
+
+    fn send(&self, route: &Route, call: Arc<dyn AnyCall>) {
+        if let Err(refused) = route.send(call, None, || self.this.clone()) {
+            self.refused(refused, None);
         }
     }
 
@@ -148,6 +167,7 @@ impl Gate {
             Ok(node) if moved && follows && before.is_none() => {
                 let mut state = lock(&self.state);
                 state.route = None;
+                self.open.store(false, Ordering::Release);
                 self.wait(node, state, Queued { call, before: Some(failure) });
             }
             _ => give_up(&*call, before.as_ref(), &failure),
@@ -168,6 +188,13 @@ impl Gate {
             |detail: String| Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail);
         let found = found.map_err(|error| unreachable(error.to_string()))?;
         Route::open(node, name, &found, *pinned)
+    }
+
+    /// Lets calls pass without the lock from now on, if they go by the way that was found first.
+    fn open(&self, state: &State) {
+        let Some(route) = &state.route else { return };
+        let first = Arc::ptr_eq(self.first.get_or_init(|| route.clone()), route);
+        self.open.store(first, Ordering::Release);
     }
 
     /// Sends what waits by this way, as long as the way is good.
@@ -225,6 +252,7 @@ impl Finding {
             if state.queue.is_empty() {
                 state.finding = false;
                 self.ended = true;
+                self.gate.open(&state);
                 return;
             }
         }
