@@ -59,8 +59,8 @@ pub(crate) struct Mailbox {
 
 struct State {
     queue: VecDeque<Entry>,
-    waiting: VecDeque<Entry>,
-    joins: VecDeque<Entry>,
+    /// Made when it is needed first: most actors are never full and never part of a circle.
+    beside: Option<Box<Beside>>,
     running: Slab<Entry>,
     receiver: Option<Waker>,
     /// Whether the parked receiver wants to know of new calls, or only of the end.
@@ -70,7 +70,14 @@ struct State {
     overflow: Overflow,
     /// Whether somebody looks after the deadlines.
     watched: bool,
-    /// `waiting` is searched for calls that are over when it reaches this length.
+}
+
+/// The calls that are not in the queue.
+#[derive(Default)]
+struct Beside {
+    waiting: VecDeque<Entry>,
+    joins: VecDeque<Entry>,
+    /// `waiting` is searched for calls that are over when it reaches this length, or that of [`PURGE_FROM`].
     purge_at: usize,
 }
 
@@ -111,8 +118,7 @@ impl Mailbox {
         Self {
             state: Mutex::new(State {
                 queue: VecDeque::new(),
-                waiting: VecDeque::new(),
-                joins: VecDeque::new(),
+                beside: None,
                 running: Slab::new(),
                 receiver: None,
                 wants_calls: false,
@@ -120,7 +126,6 @@ impl Mailbox {
                 capacity: capacity.max(1),
                 overflow,
                 watched: false,
-                purge_at: PURGE_FROM,
             }),
             killed: AtomicBool::new(false),
         }
@@ -152,7 +157,7 @@ impl Mailbox {
             drop(state);
             return Err(Refused { call, failure });
         }
-        state.joins.push_back(call);
+        state.beside.get_or_insert_default().joins.push_back(call);
         Ok(state.pushed().wake(state))
     }
 
@@ -235,7 +240,9 @@ impl Mailbox {
     /// How many calls are queued, and how many callers wait for a place in the queue.
     pub(crate) fn depth(&self) -> (usize, usize) {
         let state = lock(&self.state);
-        (state.queue.len() + state.joins.len(), state.waiting.len())
+        let (waiting, joins) =
+            state.beside.as_ref().map_or((0, 0), |all| (all.waiting.len(), all.joins.len()));
+        (state.queue.len() + joins, waiting)
     }
 
     /// The earliest deadline.
@@ -251,8 +258,8 @@ impl Mailbox {
         state_ref.purge();
         let in_front = state_ref.running.iter().next().map(|(_, call)| call.clone());
         let mut next: Option<Instant> = None;
-        let queued =
-            state_ref.queue.iter().chain(&state_ref.waiting).chain(&state_ref.joins).map(|call| (call, true));
+        let beside = state_ref.beside.iter().flat_map(|all| all.waiting.iter().chain(&all.joins));
+        let queued = state_ref.queue.iter().chain(beside).map(|call| (call, true));
         let running = state_ref.running.iter().map(|(_, call)| (call, false));
         for (call, is_queued) in queued.chain(running) {
             match call.head().deadline {
@@ -277,18 +284,19 @@ impl Mailbox {
 impl State {
     /// Everything that is held.
     fn calls(&self) -> impl Iterator<Item = &Entry> {
-        let queued = self.queue.iter().chain(&self.waiting).chain(&self.joins);
-        queued.chain(self.running.iter().map(|(_, call)| call))
+        let beside = self.beside.iter().flat_map(|all| all.waiting.iter().chain(&all.joins));
+        self.queue.iter().chain(beside).chain(self.running.iter().map(|(_, call)| call))
     }
 
     fn push_beyond_capacity(&mut self, call: Entry) -> Result<(), Entry> {
-        if self.overflow == Overflow::Fail || self.waiting.len() >= self.purge_at {
+        let many = |all: &Box<Beside>| all.waiting.len() >= all.purge_at.max(PURGE_FROM);
+        if self.overflow == Overflow::Fail || self.beside.as_ref().is_some_and(many) {
             self.purge();
         }
         if self.queue.len() < self.capacity {
             self.queue.push_back(call);
         } else if self.overflow == Overflow::Wait {
-            self.waiting.push_back(call);
+            self.beside.get_or_insert_default().waiting.push_back(call);
         } else {
             return Err(call);
         }
@@ -299,17 +307,18 @@ impl State {
     fn purge(&mut self) {
         let alive = |call: &Entry| call.stage() != Stage::Over;
         self.queue.retain(alive);
-        self.waiting.retain(alive);
-        self.joins.retain(alive);
+        let Some(beside) = &mut self.beside else { return };
+        beside.waiting.retain(alive);
+        beside.joins.retain(alive);
         while self.queue.len() < self.capacity {
-            let Some(call) = self.waiting.pop_front() else { break };
+            let Some(call) = beside.waiting.pop_front() else { break };
             self.queue.push_back(call);
         }
-        self.purge_at = PURGE_FROM.max(2 * self.waiting.len());
+        beside.purge_at = 2 * beside.waiting.len();
     }
 
     fn next(&mut self, cx: &Context<'_>, admit: Admit) -> Poll<Step> {
-        if let Some(call) = self.joins.pop_front() {
+        if let Some(call) = self.beside.as_mut().and_then(|all| all.joins.pop_front()) {
             return Poll::Ready(self.start(call));
         }
         loop {
@@ -333,7 +342,7 @@ impl State {
 
     fn pop(&mut self) -> Option<Entry> {
         let call = self.queue.pop_front()?;
-        if let Some(promoted) = self.waiting.pop_front() {
+        if let Some(promoted) = self.beside.as_mut().and_then(|all| all.waiting.pop_front()) {
             self.queue.push_back(promoted);
         }
         Some(call)
@@ -346,10 +355,8 @@ impl State {
 
     fn pushed(&mut self) -> Pushed {
         let watch = !std::mem::replace(&mut self.watched, true);
-        Pushed {
-            watch,
-            receiver: if self.wants_calls || !self.joins.is_empty() { self.receiver.take() } else { None },
-        }
+        let wanted = self.wants_calls || self.beside.as_ref().is_some_and(|all| !all.joins.is_empty());
+        Pushed { watch, receiver: if wanted { self.receiver.take() } else { None } }
     }
 
     fn overloaded(&self) -> Failure {
@@ -368,8 +375,10 @@ impl State {
 fn fail_queued(mut state: MutexGuard<'_, State>, reason: StopReason) -> Arc<StopReason> {
     let reason = state.closing.get_or_insert_with(|| Arc::new(reason)).clone();
     let mut left = std::mem::take(&mut state.queue);
-    left.append(&mut state.waiting);
-    left.append(&mut state.joins);
+    if let Some(mut beside) = state.beside.take() {
+        left.append(&mut beside.waiting);
+        left.append(&mut beside.joins);
+    }
     let receiver = state.receiver.take();
     drop(state);
     wake(receiver);
