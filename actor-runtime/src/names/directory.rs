@@ -25,7 +25,7 @@ pub(crate) struct Directory {
 #[derive(Default)]
 struct State {
     address: Option<Address>,
-    actors: BTreeMap<String, Arc<dyn Target>>,
+    actors: BTreeMap<Arc<str>, Arc<dyn Target>>,
 }
 
 impl Directory {
@@ -61,12 +61,12 @@ impl Directory {
     }
 
     /// Gives a name to an actor. If the name belongs to a running one, that one is the error.
-    pub(crate) fn insert(&self, name: &str, target: Arc<dyn Target>) -> Result<(), Arc<dyn Target>> {
+    pub(crate) fn insert(&self, name: Arc<str>, target: Arc<dyn Target>) -> Result<(), Arc<dyn Target>> {
         let mut state = lock(&self.state);
-        match state.actors.get(name) {
+        match state.actors.get(&name) {
             Some(present) if !present.is_closed() => Err(present.clone()),
             _ => {
-                let replaced = state.actors.insert(name.to_owned(), target);
+                let replaced = state.actors.insert(name, target);
                 drop(state);
                 drop(replaced);
                 Ok(())
@@ -84,7 +84,7 @@ impl Directory {
 
     /// What is registered, for error texts.
     pub(crate) fn names(&self) -> Vec<String> {
-        lock(&self.state).actors.keys().cloned().collect()
+        lock(&self.state).actors.keys().map(|name| name.to_string()).collect()
     }
 }
 

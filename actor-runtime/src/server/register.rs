@@ -1,8 +1,8 @@
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use super::ActorServer;
 use crate::{
-    Actor,
+    Actor, Task,
     actor::{ActorCell, Limits, Overflow, run, run_parallel},
     actor_id::ActorId,
     context::Identity,
@@ -19,7 +19,7 @@ pub struct Registration<'a, A> {
     start: Start<A>,
 }
 
-type Start<A> = Box<dyn FnOnce(A, Arc<ActorCell>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+type Start<A> = Box<dyn FnOnce(A, Arc<ActorCell>) -> Task<()> + Send>;
 
 impl<'a, A: Actor> Registration<'a, A> {
     pub(super) fn new(server: &'a ActorServer, name: String, actor: A) -> Self {
@@ -29,7 +29,8 @@ impl<'a, A: Actor> Registration<'a, A> {
             overflow: Overflow::default(),
             overlap: config.max_overlap.max(1),
         };
-        Self { server, name, actor, limits, start: Box::new(|actor, cell| Box::pin(run(actor, cell))) }
+        let start = |actor, cell: Arc<ActorCell>| cell.identity.node.clone().spawn(run(actor, cell));
+        Self { server, name, actor, limits, start: Box::new(start) }
     }
 
     /// How many calls the mailbox holds, at least 1; 64 unless [`Config`](crate::Config) says otherwise.
@@ -57,7 +58,9 @@ impl<'a, A: Actor> Registration<'a, A> {
         A: Sync,
     {
         let tasks = tasks.max(1);
-        self.start = Box::new(move |actor, cell| Box::pin(run_parallel(actor, cell, tasks)));
+        self.start = Box::new(move |actor, cell: Arc<ActorCell>| {
+            cell.identity.node.clone().spawn(run_parallel(actor, cell, tasks))
+        });
         self
     }
 
@@ -76,12 +79,13 @@ impl<'a, A: Actor> Registration<'a, A> {
             return Err(RegisterError::ShutDown { name });
         }
         let id = node.next_actor_id();
-        let identity = Identity { id, name: name.as_str().into(), node: node.clone() };
+        let shared: Arc<str> = name.as_str().into();
+        let identity = Identity { id, name: shared.clone(), node: node.clone() };
         let cell = ActorCell::new(identity, limits, node.methods().of::<A>());
-        if let Err(present) = node.directory().insert(&name, cell.clone()) {
+        if let Err(present) = node.directory().insert(shared.clone(), cell.clone()) {
             return Err(RegisterError::Taken { name, present: present.id() });
         }
-        hosted.add(id, name, node.spawn(start(actor, cell)));
+        hosted.add(id, shared, start(actor, cell));
         Ok(id)
     }
 }

@@ -1,6 +1,6 @@
 //! The end of a server.
 
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 
@@ -10,12 +10,12 @@ use crate::{Task, actor::StopReason, actor_id::ActorId, names::BoxFuture, sync::
 /// The tasks of a server's actors.
 #[derive(Default)]
 pub(super) struct Hosted {
-    actors: BTreeMap<ActorId, (String, Task<()>)>,
+    actors: BTreeMap<ActorId, (Arc<str>, Task<()>)>,
     closed: bool,
 }
 
 impl Hosted {
-    pub(super) fn add(&mut self, id: ActorId, name: String, task: Task<()>) {
+    pub(super) fn add(&mut self, id: ActorId, name: Arc<str>, task: Task<()>) {
         // Actors that stopped by themselves are not worth keeping.
         if self.actors.len().is_power_of_two() {
             self.actors.retain(|_, (_, task)| !task.is_finished());
@@ -31,7 +31,7 @@ impl Hosted {
         self.closed
     }
 
-    fn close(&mut self) -> BTreeMap<ActorId, (String, Task<()>)> {
+    fn close(&mut self) -> BTreeMap<ActorId, (Arc<str>, Task<()>)> {
         self.closed = true;
         std::mem::take(&mut self.actors)
     }
@@ -86,13 +86,13 @@ impl ActorServer {
 /// Actors that are on their way out.
 struct Ending {
     tasks: FuturesUnordered<BoxFuture<'static, ActorId>>,
-    names: BTreeMap<ActorId, String>,
+    names: BTreeMap<ActorId, Arc<str>>,
 }
 
 impl Ending {
-    fn new(actors: BTreeMap<ActorId, (String, Task<()>)>) -> Self {
+    fn new(actors: BTreeMap<ActorId, (Arc<str>, Task<()>)>) -> Self {
         let names = actors.iter().map(|(id, (name, _))| (*id, name.clone())).collect();
-        let ended = |(id, (_, task)): (ActorId, (String, Task<()>))| -> BoxFuture<'static, ActorId> {
+        let ended = |(id, (_, task)): (ActorId, (Arc<str>, Task<()>))| -> BoxFuture<'static, ActorId> {
             Box::pin(async move {
                 // However it ended, it is gone.
                 let _ = task.await;
@@ -114,7 +114,7 @@ impl Ending {
     }
 
     fn left(&self) -> Vec<String> {
-        self.names.values().cloned().collect()
+        self.names.values().map(|name| name.to_string()).collect()
     }
 }
 
