@@ -1,8 +1,8 @@
 //! The phase in which shared turns overlap.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    future::Future,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -17,19 +17,21 @@ use super::{
 };
 use crate::call::AnyCall;
 
-/// Shared turns of one actor, from the first one until none is left.
-///
-/// A turn runs in a place of the actor's own task, without an allocation, if the place is free; it mostly is, since
-/// most turns end at their first poll. Turns that come while it is taken are allocated.
-pub(super) struct SharedPhase<'a, S, F> {
-    cell: &'a ActorCell,
-    limit: usize,
-    start: S,
-    /// Made when the first turn overlaps another: an empty one costs two allocations.
-    others: Option<FuturesUnordered<InSlot<F>>>,
-    /// The slot of the turn in place.
-    in_place: Option<usize>,
-    panicked: Option<Left>,
+pin_project! {
+    /// Shared turns of one actor, from the first one until none is left.
+    ///
+    /// A turn runs in a place of the actor's own task, without an allocation, if the place is free; it mostly is, since
+    /// most turns end at their first poll. Turns that come while it is taken are allocated.
+    pub(super) struct SharedPhase<'a, S, F> {
+        cell: &'a ActorCell,
+        limit: usize,
+        start: S,
+        #[pin]
+        place: Option<InSlot<F>>,
+        // Made when the first turn overlaps another: an empty one costs two allocations.
+        others: Option<FuturesUnordered<InSlot<F>>>,
+        panicked: Option<Left>,
+    }
 }
 
 impl<'a, S, F> SharedPhase<'a, S, F>
@@ -37,37 +39,9 @@ where
     S: Fn(Arc<dyn AnyCall>) -> F,
     F: Future<Output = Left>,
 {
-    pub(super) async fn run(cell: &'a ActorCell, first: Started, limit: usize, start: S) -> Left {
-        let mut place = pin!(Some(start(first.call)));
-        let mut phase = Self { cell, limit, start, others: None, in_place: Some(first.slot), panicked: None };
-        poll_fn(|cx| phase.poll(place.as_mut(), cx)).await
-    }
-
-    fn poll(&mut self, mut place: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<Left> {
-        /// How many turns start before the loop lets other tasks of its thread go first.
-        const BUDGET: u32 = 64;
-        if self.cell.mailbox.is_killed() {
-            return Poll::Ready(Left::Intact);
-        }
-        for _ in 0..BUDGET {
-            self.poll_place(place.as_mut(), cx);
-            self.poll_others(cx);
-            match self.cell.mailbox.poll_next(cx, None, self.admit()) {
-                Poll::Ready(Step::Turn(started)) if place.is_none() => {
-                    place.set(Some((self.start)(started.call)));
-                    self.in_place = Some(started.slot);
-                }
-                Poll::Ready(Step::Turn(started)) => {
-                    let turn = (self.start)(started.call);
-                    self.others.get_or_insert_default().push(InSlot { turn, slot: started.slot });
-                }
-                Poll::Ready(Step::Killed) => return Poll::Ready(Left::Intact),
-                _ if self.running() == 0 => return Poll::Ready(self.panicked.take().unwrap_or(Left::Intact)),
-                Poll::Ready(Step::Blocked | Step::Closed) | Poll::Pending => return Poll::Pending,
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    pub(super) fn new(cell: &'a ActorCell, first: Started, limit: usize, start: S) -> Self {
+        let place = Some(InSlot { turn: start(first.call), slot: first.slot });
+        Self { cell, limit, start, place, others: None, panicked: None }
     }
 
     /// Which calls may join the running ones. Once a handler has panicked none may, so that the actor comes to its
@@ -77,37 +51,72 @@ where
     }
 
     fn running(&self) -> usize {
-        self.others.as_ref().map_or(0, FuturesUnordered::len) + usize::from(self.in_place.is_some())
+        self.others.as_ref().map_or(0, FuturesUnordered::len) + usize::from(self.place.is_some())
     }
 
-    fn poll_place(&mut self, mut place: Pin<&mut Option<F>>, cx: &mut Context<'_>) {
-        let Some(turn) = place.as_mut().as_pin_mut() else { return };
-        if let Poll::Ready(left) = turn.poll(cx) {
-            place.set(None);
-            if let Some(slot) = self.in_place.take() {
-                self.ended(slot, left);
+    /// Lets the running turns go on, and takes note of those that end.
+    fn poll_turns(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
+        let mut ended = |slot, left| {
+            this.cell.mailbox.finish(slot);
+            if left != Left::Intact {
+                this.panicked.get_or_insert(left);
             }
+        };
+        if let Some(turn) = this.place.as_mut().as_pin_mut()
+            && let Poll::Ready((slot, left)) = turn.poll(cx)
+        {
+            this.place.set(None);
+            ended(slot, left);
         }
-    }
-
-    fn poll_others(&mut self, cx: &mut Context<'_>) {
-        while let Some(others) = self.others.as_mut().filter(|others| !others.is_empty()) {
+        while let Some(others) = this.others.as_mut().filter(|others| !others.is_empty()) {
             let Poll::Ready(Some((slot, left))) = others.poll_next_unpin(cx) else { return };
-            self.ended(slot, left);
-        }
-    }
-
-    fn ended(&mut self, slot: usize, left: Left) {
-        self.cell.mailbox.finish(slot);
-        if left != Left::Intact {
-            self.panicked.get_or_insert(left);
+            ended(slot, left);
         }
     }
 }
 
+impl<S, F> Future for SharedPhase<'_, S, F>
+where
+    S: Fn(Arc<dyn AnyCall>) -> F,
+    F: Future<Output = Left>,
+{
+    type Output = Left;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {
+        /// How many turns start before the loop lets other tasks of its thread go first.
+        const BUDGET: u32 = 64;
+        if self.cell.mailbox.is_killed() {
+            return Poll::Ready(Left::Intact);
+        }
+        for _ in 0..BUDGET {
+            self.as_mut().poll_turns(cx);
+            match self.cell.mailbox.poll_next(cx, None, self.admit()) {
+                Poll::Ready(Step::Turn(Started { call, slot })) => {
+                    let mut this = self.as_mut().project();
+                    let started = InSlot { turn: (this.start)(call), slot };
+                    if this.place.is_none() {
+                        this.place.set(Some(started));
+                    } else {
+                        this.others.get_or_insert_default().push(started);
+                    }
+                }
+                Poll::Ready(Step::Killed) => return Poll::Ready(Left::Intact),
+                _ if self.running() == 0 => {
+                    let panicked = self.project().panicked.take();
+                    return Poll::Ready(panicked.unwrap_or(Left::Intact));
+                }
+                Poll::Ready(Step::Blocked | Step::Closed) | Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
 pin_project! {
-    /// A turn that had to be allocated.
-    struct InSlot<F> {
+    /// A turn, and what to give back to the mailbox when it has ended.
+    pub(super) struct InSlot<F> {
         #[pin]
         turn: F,
         slot: usize,

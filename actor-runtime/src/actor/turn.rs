@@ -10,7 +10,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Actor, ActorCell};
+use super::{Actor, ActorCell, StopReason};
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Stage},
     context::{ActorContext, InContext, enter, with_call},
@@ -38,12 +38,8 @@ pin_project! {
 pub(super) enum Left {
     /// As good as before.
     Intact,
-    /// A handler panicked: nobody knows what the state is worth.
-    Panicked {
-        /// `Service/method`.
-        method: String,
-        message: String,
-    },
+    /// A handler panicked: nobody knows what the state is worth, so the actor stops for this reason.
+    Panicked(Box<StopReason>),
 }
 
 /// A turn of a `&self` method.
@@ -54,8 +50,12 @@ pub(super) fn shared<'a, A: Actor>(
 ) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
     let turn = turn(cell, &call);
     running(cell, call, async move {
-        let end = A::Services::shared(actor, &turn);
-        let end = if turn.publish { end.await } else { layered(cell, &turn.call, Box::pin(end)).await };
+        // Named in both branches: a future that is moved to where it is awaited is stored twice.
+        let end = if turn.publish {
+            A::Services::shared(actor, &turn).await
+        } else {
+            layered(cell, &turn.call, Box::pin(A::Services::shared(actor, &turn))).await
+        };
         finish(&turn, end);
     })
 }
@@ -68,8 +68,11 @@ pub(super) fn exclusive<'a, A: Actor>(
 ) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
     let turn = turn(cell, &call);
     running(cell, call, async move {
-        let end = A::Services::exclusive(actor, &turn);
-        let end = if turn.publish { end.await } else { layered(cell, &turn.call, Box::pin(end)).await };
+        let end = if turn.publish {
+            A::Services::exclusive(actor, &turn).await
+        } else {
+            layered(cell, &turn.call, Box::pin(A::Services::exclusive(actor, &turn))).await
+        };
         finish(&turn, end);
     })
 }
@@ -161,7 +164,7 @@ impl<F: Future<Output = ()>> Future for Guarded<F> {
                     method
                 });
                 let method = method.unwrap_or_default();
-                Poll::Ready(Left::Panicked { method, message })
+                Poll::Ready(Left::Panicked(Box::new(StopReason::Panicked { method, message })))
             }
         }
     }

@@ -31,33 +31,33 @@ use crate::{
 const BUDGET: u32 = 64;
 
 /// Runs an actor whose shared turns overlap on the actor's own task.
-pub(crate) fn run<A: Actor>(actor: A, cell: Arc<ActorCell>) -> impl Future<Output = ()> + Send {
+// Not an `async fn`: that would store its arguments, and with them the actor, twice.
+pub(crate) fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) -> impl Future<Output = ()> + Send {
     // Here: a task can be dropped before its first poll.
     let end = End(cell.clone());
-    take_turns(actor, cell, end)
-}
-
-async fn take_turns<A: Actor>(mut actor: A, cell: Arc<ActorCell>, _end: End) {
-    let mut budget = BUDGET;
-    let mut finished = None;
-    loop {
-        let Some(Started { call, slot }) = next(&cell, finished.take()).await else { return };
-        let left = match call.head().method.access {
-            Access::Exclusive => {
-                let left = alone(&cell, pin!(turn::exclusive(&mut actor, &cell, call))).await;
-                finished = Some(slot);
-                left
+    async move {
+        let _end = end;
+        let mut budget = BUDGET;
+        let mut finished = None;
+        loop {
+            let Some(Started { call, slot }) = next(&cell, finished.take()).await else { return };
+            let left = match call.head().method.access {
+                Access::Exclusive => {
+                    let left = alone(&cell, pin!(turn::exclusive(&mut actor, &cell, call))).await;
+                    finished = Some(slot);
+                    left
+                }
+                Access::Shared => {
+                    let actor = SharedRef::new(&actor);
+                    let start = |call: Arc<dyn AnyCall>| turn::shared(actor, &cell, call);
+                    SharedPhase::new(&cell, Started { call, slot }, cell.limits.overlap, start).await
+                }
+            };
+            if stopped(&cell, left) {
+                return;
             }
-            Access::Shared => {
-                let actor = SharedRef::new(&actor);
-                let start = |call: Arc<dyn AnyCall>| turn::shared(actor, &cell, call);
-                SharedPhase::run(&cell, Started { call, slot }, cell.limits.overlap, start).await
-            }
-        };
-        if stopped(&cell, left) {
-            return;
+            spend(&mut budget).await;
         }
-        spend(&mut budget).await;
     }
 }
 
@@ -67,33 +67,33 @@ pub(crate) fn run_parallel<A: Actor + Sync>(
     cell: Arc<ActorCell>,
     tasks: usize,
 ) -> impl Future<Output = ()> + Send {
-    let end = End(cell.clone());
-    take_parallel_turns(actor, cell, tasks, end)
-}
-
-async fn take_parallel_turns<A: Actor + Sync>(actor: A, cell: Arc<ActorCell>, tasks: usize, _end: End) {
-    let mut budget = BUDGET;
     let mut actor = Arc::new(actor);
-    let mut finished = None;
-    loop {
-        let Some(Started { call, slot }) = next(&cell, finished.take()).await else { return };
-        let left = match call.head().method.access {
-            Access::Exclusive => {
-                // All shared turns have ended, and with them their clones.
-                let Some(actor) = Arc::get_mut(&mut actor) else { return };
-                let left = alone(&cell, pin!(turn::exclusive(actor, &cell, call))).await;
-                finished = Some(slot);
-                left
+    // Here: a task can be dropped before its first poll.
+    let end = End(cell.clone());
+    async move {
+        let _end = end;
+        let mut budget = BUDGET;
+        let mut finished = None;
+        loop {
+            let Some(Started { call, slot }) = next(&cell, finished.take()).await else { return };
+            let left = match call.head().method.access {
+                Access::Exclusive => {
+                    // All shared turns have ended, and with them their clones.
+                    let Some(actor) = Arc::get_mut(&mut actor) else { return };
+                    let left = alone(&cell, pin!(turn::exclusive(actor, &cell, call))).await;
+                    finished = Some(slot);
+                    left
+                }
+                Access::Shared => {
+                    let start = |call: Arc<dyn AnyCall>| on_a_task(actor.clone(), cell.clone(), call);
+                    SharedPhase::new(&cell, Started { call, slot }, tasks, start).await
+                }
+            };
+            if stopped(&cell, left) {
+                return;
             }
-            Access::Shared => {
-                let start = |call: Arc<dyn AnyCall>| on_a_task(actor.clone(), cell.clone(), call);
-                SharedPhase::run(&cell, Started { call, slot }, tasks, start).await
-            }
-        };
-        if stopped(&cell, left) {
-            return;
+            spend(&mut budget).await;
         }
-        spend(&mut budget).await;
     }
 }
 
@@ -128,8 +128,8 @@ async fn alone(cell: &ActorCell, mut turn: Pin<&mut impl Future<Output = Left>>)
 
 /// Whether the actor is at its end after a turn.
 fn stopped(cell: &ActorCell, left: Left) -> bool {
-    if let Left::Panicked { method, message } = left {
-        cell.mailbox.kill(StopReason::Panicked { method, message });
+    if let Left::Panicked(reason) = left {
+        cell.mailbox.kill(*reason);
     }
     cell.mailbox.is_killed()
 }

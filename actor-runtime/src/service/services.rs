@@ -111,6 +111,7 @@ impl Turn {
     }
 }
 
+// Written with `async move`, not as `async fn`, which stores its arguments twice: an actor at rest has a place for a turn.
 macro_rules! services {
     ($($service:ident)+) => {
         impl<A: Send + 'static, $($service: Serve<A>),+> Services<A> for ($($service,)+) {
@@ -118,34 +119,38 @@ macro_rules! services {
             const NAMES: &'static [&'static str] = &[$($service::NAME),+];
             const METHODS: &'static [&'static [&'static Method]] = &[$($service::METHODS),+];
 
-            async fn shared<'a>(actor: SharedRef<'a, A>, turn: &'a Turn) -> TurnEnd
+            fn shared<'a>(actor: SharedRef<'a, A>, turn: &'a Turn) -> impl Future<Output = TurnEnd> + Send + 'a
             where
                 A: 'a,
             {
-                $(if turn.call.head().method.service == $service::NAME {
-                    let request = match turn.request::<$service>()? {
-                        Ok(request) => request,
-                        Err(failure) => return Some(Err(failure)),
-                    };
-                    let response = $service::shared(actor, request).await;
-                    return Some(turn.end::<$service>(response));
-                })+
-                Some(Err(turn.unserved()))
+                async move {
+                    $(if turn.call.head().method.service == $service::NAME {
+                        let request = match turn.request::<$service>()? {
+                            Ok(request) => request,
+                            Err(failure) => return Some(Err(failure)),
+                        };
+                        let response = $service::shared(actor, request).await;
+                        return Some(turn.end::<$service>(response));
+                    })+
+                    Some(Err(turn.unserved()))
+                }
             }
 
-            async fn exclusive<'a>(actor: &'a mut A, turn: &'a Turn) -> TurnEnd
+            fn exclusive<'a>(actor: &'a mut A, turn: &'a Turn) -> impl Future<Output = TurnEnd> + Send + 'a
             where
                 A: 'a,
             {
-                $(if turn.call.head().method.service == $service::NAME {
-                    let request = match turn.request::<$service>()? {
-                        Ok(request) => request,
-                        Err(failure) => return Some(Err(failure)),
-                    };
-                    let response = $service::exclusive(actor, request).await;
-                    return Some(turn.end::<$service>(response));
-                })+
-                Some(Err(turn.unserved()))
+                async move {
+                    $(if turn.call.head().method.service == $service::NAME {
+                        let request = match turn.request::<$service>()? {
+                            Ok(request) => request,
+                            Err(failure) => return Some(Err(failure)),
+                        };
+                        let response = $service::exclusive(actor, request).await;
+                        return Some(turn.end::<$service>(response));
+                    })+
+                    Some(Err(turn.unserved()))
+                }
             }
         }
     };
