@@ -30,6 +30,8 @@ pin_project! {
         place: Option<InSlot<F>>,
         // Made when the first turn overlaps another: an empty one costs two allocations.
         others: Option<FuturesUnordered<InSlot<F>>>,
+        // The slot of the turn in place that ended last, to be given back with the mailbox's next lock.
+        finished: Option<usize>,
         panicked: Option<Left>,
     }
 }
@@ -41,7 +43,7 @@ where
 {
     pub(super) fn new(cell: &'a ActorCell, first: Started, limit: usize, start: S) -> Self {
         let place = Some(InSlot { turn: start(first.call), slot: first.slot });
-        Self { cell, limit, start, place, others: None, panicked: None }
+        Self { cell, limit, start, place, others: None, finished: None, panicked: None }
     }
 
     /// Which calls may join the running ones. Once a handler has panicked none may, so that the actor comes to its
@@ -57,8 +59,7 @@ where
     /// Lets the running turns go on, and takes note of those that end.
     fn poll_turns(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
-        let mut ended = |slot, left| {
-            this.cell.mailbox.finish(slot);
+        let mut ended = |left| {
             if left != Left::Intact {
                 this.panicked.get_or_insert(left);
             }
@@ -67,11 +68,13 @@ where
             && let Poll::Ready((slot, left)) = turn.poll(cx)
         {
             this.place.set(None);
-            ended(slot, left);
+            *this.finished = Some(slot);
+            ended(left);
         }
         while let Some(others) = this.others.as_mut().filter(|others| !others.is_empty()) {
             let Poll::Ready(Some((slot, left))) = others.poll_next_unpin(cx) else { return };
-            ended(slot, left);
+            this.cell.mailbox.finish(slot);
+            ended(left);
         }
     }
 }
@@ -81,17 +84,23 @@ where
     S: Fn(Arc<dyn AnyCall>) -> F,
     F: Future<Output = Left>,
 {
-    type Output = Left;
+    /// How the turns left the actor, and a slot that is to be given back.
+    type Output = (Left, Option<usize>);
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         /// How many turns start before the loop lets other tasks of its thread go first.
         const BUDGET: u32 = 64;
         if self.cell.mailbox.is_killed() {
-            return Poll::Ready(Left::Intact);
+            return Poll::Ready((Left::Intact, None));
         }
         for _ in 0..BUDGET {
             self.as_mut().poll_turns(cx);
-            match self.cell.mailbox.poll_next(cx, None, self.admit()) {
+            let finished = self.as_mut().project().finished.take();
+            if self.running() == 0 {
+                let panicked = self.project().panicked.take();
+                return Poll::Ready((panicked.unwrap_or(Left::Intact), finished));
+            }
+            match self.cell.mailbox.poll_next(cx, finished, self.admit()) {
                 Poll::Ready(Step::Turn(Started { call, slot })) => {
                     let mut this = self.as_mut().project();
                     let started = InSlot { turn: (this.start)(call), slot };
@@ -101,11 +110,7 @@ where
                         this.others.get_or_insert_default().push(started);
                     }
                 }
-                Poll::Ready(Step::Killed) => return Poll::Ready(Left::Intact),
-                _ if self.running() == 0 => {
-                    let panicked = self.project().panicked.take();
-                    return Poll::Ready(panicked.unwrap_or(Left::Intact));
-                }
+                Poll::Ready(Step::Killed) => return Poll::Ready((Left::Intact, None)),
                 Poll::Ready(Step::Blocked | Step::Closed) | Poll::Pending => return Poll::Pending,
             }
         }

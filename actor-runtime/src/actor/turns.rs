@@ -50,7 +50,10 @@ pub(crate) fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) -> impl Future<O
                 Access::Shared => {
                     let actor = SharedRef::new(&actor);
                     let start = |call: Arc<dyn AnyCall>| turn::shared(actor, &cell, call);
-                    SharedPhase::new(&cell, Started { call, slot }, cell.limits.overlap, start).await
+                    let (left, slot) =
+                        SharedPhase::new(&cell, Started { call, slot }, cell.limits.overlap, start).await;
+                    finished = slot;
+                    left
                 }
             };
             if stopped(&cell, left) {
@@ -86,7 +89,9 @@ pub(crate) fn run_parallel<A: Actor + Sync>(
                 }
                 Access::Shared => {
                     let start = |call: Arc<dyn AnyCall>| on_a_task(actor.clone(), cell.clone(), call);
-                    SharedPhase::new(&cell, Started { call, slot }, tasks, start).await
+                    let (left, slot) = SharedPhase::new(&cell, Started { call, slot }, tasks, start).await;
+                    finished = slot;
+                    left
                 }
             };
             if stopped(&cell, left) {
