@@ -236,9 +236,9 @@ impl Mailbox {
         lock(&self.state).closing.clone()
     }
 
-    #[cfg(test)]
     /// How many calls are queued, and how many callers wait for a place in the queue.
-    pub(crate) fn depth(&self) -> (usize, usize) {
+    #[cfg(test)]
+    fn depth(&self) -> (usize, usize) {
         let state = lock(&self.state);
         let (waiting, joins) =
             state.beside.as_ref().map_or((0, 0), |all| (all.waiting.len(), all.joins.len()));
@@ -289,8 +289,8 @@ impl State {
     }
 
     fn push_beyond_capacity(&mut self, call: Entry) -> Result<(), Entry> {
-        let many = |all: &Box<Beside>| all.waiting.len() >= all.purge_at.max(PURGE_FROM);
-        if self.overflow == Overflow::Fail || self.beside.as_ref().is_some_and(many) {
+        let many = |all: &Beside| all.waiting.len() >= all.purge_at.max(PURGE_FROM);
+        if self.overflow == Overflow::Fail || self.beside.as_deref().is_some_and(many) {
             self.purge();
         }
         if self.queue.len() < self.capacity {

@@ -16,7 +16,11 @@
 //! 3. A call is claimed for running at most once, and never when it is over.
 //! 4. No waker is woken and no user value is dropped while a lock is held.
 
+mod any;
 mod chain;
+#[cfg(debug_assertions)]
+mod check;
+mod dispatch;
 mod failure;
 mod head;
 mod inbound;
@@ -30,7 +34,9 @@ pub(crate) mod sample;
 mod target;
 mod typed;
 
+pub use any::AnyCall;
 pub use chain::Link;
+pub(crate) use dispatch::{accept_response, take_request};
 pub use failure::{CallError, Delivery, Failure, FailureKind, Hop};
 pub use head::{CallHead, Caller};
 pub use inbound::WireReply;
@@ -40,5 +46,5 @@ pub use options::CallOptions;
 pub(crate) use options::Timeout;
 pub use phase::{Far, Leave, Stage};
 pub(crate) use target::{Refused, Target};
-pub use typed::{AnyCall, ResultType, take, wrong_reply};
-pub(crate) use typed::{Payload, TypedCall, accept_response, take_request};
+pub(crate) use typed::{Payload, TypedCall};
+pub use typed::{ResultType, take, wrong_reply};

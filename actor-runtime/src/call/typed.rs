@@ -1,4 +1,4 @@
-//! Calls made by a client of this process, and what every call can do without its types.
+//! Calls made by a client of this process, with their types.
 
 use std::{
     any::Any,
@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    CallHead, Delivery, Failure, FailureKind, WireReply,
+    AnyCall, CallHead, Delivery, Failure, FailureKind, WireReply,
     phase::{Far, Phase, Stage},
 };
 use crate::{
@@ -17,75 +17,6 @@ use crate::{
     service::{Method, Request, Response, Service, Status},
     sync::{AtomicU8, Mutex, MutexGuard, Ordering, lock, lock_mut},
 };
-
-/// A call without its types. Written by the runtime only; public because generated code carries it.
-pub trait AnyCall: Any + Send + Sync {
-    /// What everybody may know of the call.
-    fn head(&self) -> &CallHead;
-
-    /// The same, while nobody else has the call.
-    fn head_mut(&mut self) -> &mut CallHead;
-
-    /// How far it has come.
-    fn stage(&self) -> Stage;
-
-    /// Ends it with the failure that suits its stage. Nothing happens if it is over already.
-    fn fail(&self, failure: &mut dyn FnMut(Stage) -> Failure);
-
-    /// The caller is gone.
-    fn abandon(&self);
-
-    /// Whether it failed, if it is over.
-    fn ended(&self) -> Option<bool>;
-
-    /// Keeps the caller's waker, while nobody else has the call.
-    fn park_first(&mut self, waker: &Waker);
-
-    /// Whether it is over, and then whether it failed; the caller's waker is kept if it is not.
-    fn poll_over(&self, cx: &mut Context<'_>) -> Poll<bool>;
-
-    /// How it ended, for the caller's layers.
-    fn peek(&self) -> Result<Status, Failure>;
-
-    /// A layer of the caller says that it failed, whatever else happened.
-    fn overrule(&self, failure: Failure);
-
-    /// If it failed, the failure says where.
-    fn locate(&self, endpoint: &str);
-
-    /// Makes sure that the arguments could be sent to another process.
-    ///
-    /// # Panics
-    /// If they could not, or not without a change: this is how a direct call shows what an encoded one would do.
-    #[cfg(debug_assertions)]
-    fn check_encoding(&self);
-
-    /// Keeps the waker of the turn, to be woken if the call ends without it. False if it is over.
-    fn park_turn(&self, waker: &Waker) -> bool;
-
-    /// Ends it with the response that `accept_response` stored, or with a failure. Nothing happens if there is no
-    /// response.
-    fn publish(&self, end: Result<Status, Failure>);
-
-    /// Claims it for running, and gives its arguments in encoded form. `None` if it is over.
-    fn claim_encoded(&self) -> Option<Result<Bytes, CodecError>>;
-
-    /// Takes the response in encoded form, and ends the call with it unless a layer has to see the end first.
-    fn accept_encoded(&self, status: Status, body: Bytes, publish: bool);
-
-    /// The encoded arguments.
-    fn encode_request(&self, limit: usize, out: BytesMut) -> Result<BytesMut, CodecError>;
-
-    /// It is about to be sent away. False if it is over, and then nobody would tell the far side.
-    #[must_use]
-    fn sent(&self, far: Far) -> bool;
-
-    /// Its reply came from far away.
-    fn receive(&self, reply: WireReply);
-
-    /// For finding out the types again.
-    fn as_any(&self) -> &dyn Any;
-}
 
 /// A call of a client, with its arguments and room for its reply.
 pub(crate) struct TypedCall<S: Service> {
@@ -120,7 +51,7 @@ pub(crate) enum Payload<S: Service> {
     Encoded(Bytes),
 }
 
-enum Outcome<S: Service> {
+pub(super) enum Outcome<S: Service> {
     Value(S::Response),
     Wire(WireReply),
 }
@@ -147,13 +78,13 @@ impl<S: Service> TypedCall<S> {
     }
 
     /// The arguments, if the call is still worth running.
-    fn claim(&self) -> Option<Payload<S>> {
+    pub(super) fn claim(&self) -> Option<Payload<S>> {
         let mut state = lock(&self.state);
         if state.phase.claim() { state.request.take() } else { None }
     }
 
     /// Takes the response, and ends the call with it unless a layer has to see it first.
-    fn accept(&self, response: Outcome<S>, publish: bool) {
+    pub(super) fn accept(&self, response: Outcome<S>, publish: bool) {
         if publish {
             return self.end(response);
         }
@@ -270,20 +201,10 @@ impl<S: Service> AnyCall for TypedCall<S> {
 
     #[cfg(debug_assertions)]
     fn check_encoding(&self) {
-        if !sampled() {
-            return;
-        }
-        let method = self.head.method;
         self.show_request(|request| {
-            let Some(Payload::Value(request)) = request else { return };
-            check(
-                method,
-                |out| request.encode(out),
-                |bytes| {
-                    let decoded = S::Request::decode(method.id, bytes)?;
-                    encode(|out| decoded.encode(out))
-                },
-            );
+            if let Some(Payload::Value(request)) = request {
+                super::check::request::<S>(self.head.method, request);
+            }
         });
     }
 
@@ -359,7 +280,11 @@ pub fn take<S: Service>(call: &dyn AnyCall) -> Result<S::Response, Failure> {
     let method = call.head().method;
     let outcome = call.as_any().downcast_ref::<TypedCall<S>>().and_then(TypedCall::take);
     match outcome {
-        Some(Outcome::Value(response)) => Ok(response),
+        Some(Outcome::Value(response)) => {
+            #[cfg(debug_assertions)]
+            super::check::response::<S>(method, &response);
+            Ok(response)
+        }
         Some(Outcome::Wire(WireReply::Failed(failure))) => Err(failure),
         Some(Outcome::Wire(WireReply::Ended(status, body))) => S::Response::decode(method.id, status, body)
             .map_err(|error| Failure::of_codec(&error, Delivery::Executed, "the reply")),
@@ -378,82 +303,6 @@ pub fn wrong_reply(method: &'static Method) -> Failure {
         Delivery::Executed,
         format!("{method} was answered with the reply of another method; please report this"),
     )
-}
-
-/// Claims a call for running and gives its arguments. `None` if it is over.
-pub(crate) fn take_request<S: Service>(call: &dyn AnyCall) -> Option<Result<S::Request, Failure>> {
-    let encoded = match call.as_any().downcast_ref::<TypedCall<S>>() {
-        Some(typed) => match typed.claim()? {
-            Payload::Value(request) => return Some(Ok(request)),
-            Payload::Encoded(bytes) => Ok(bytes),
-        },
-        None => call.claim_encoded()?,
-    };
-    let request = encoded.and_then(|bytes| S::Request::decode(call.head().method.id, bytes));
-    Some(request.map_err(|error| Failure::of_codec(&error, Delivery::NotDelivered, "the arguments")))
-}
-
-/// Stores the response of a call; ends the call with it too, unless a layer has to see the end first.
-///
-/// The status tells the layers how the call ended.
-pub(crate) fn accept_response<S: Service>(
-    call: &dyn AnyCall,
-    response: S::Response,
-    limit: usize,
-    publish: bool,
-) -> Result<Status, Failure> {
-    let status = response.status();
-    if let Some(typed) = call.as_any().downcast_ref::<TypedCall<S>>() {
-        #[cfg(debug_assertions)]
-        if sampled() {
-            let method = typed.head.method;
-            check(
-                method,
-                |out| response.encode(out),
-                |bytes| {
-                    let decoded = S::Response::decode(method.id, status, bytes)?;
-                    encode(|out| decoded.encode(out))
-                },
-            );
-        }
-        typed.accept(Outcome::Value(response), publish);
-        return Ok(status);
-    }
-    let mut encoder = Encoder::new(codec::buffer(), limit);
-    response
-        .encode(&mut encoder)
-        .map_err(|error| Failure::of_codec(&error, Delivery::Executed, "the reply"))?;
-    call.accept_encoded(status, encoder.into_inner().freeze(), publish);
-    Ok(status)
-}
-
-/// Whether this direct call is one of those that are checked: every eighth.
-#[cfg(debug_assertions)]
-fn sampled() -> bool {
-    static CALLS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(8)
-}
-
-#[cfg(debug_assertions)]
-fn encode(write: impl FnOnce(&mut Encoder) -> Result<(), CodecError>) -> Result<Bytes, CodecError> {
-    let mut encoder = Encoder::new(codec::buffer(), usize::MAX);
-    write(&mut encoder)?;
-    Ok(encoder.into_inner().freeze())
-}
-
-#[cfg(debug_assertions)]
-fn check(
-    method: &'static Method,
-    write: impl FnOnce(&mut Encoder) -> Result<(), CodecError>,
-    again: impl FnOnce(Bytes) -> Result<Bytes, CodecError>,
-) {
-    let first = encode(write);
-    let second = first.clone().and_then(again);
-    assert!(
-        first.is_ok() && first == second,
-        "{method}: a value does not survive being encoded, so this call would fail or change between processes: \
-         {first:?} became {second:?}; mend the type's `Serialize` and `Deserialize`"
-    );
 }
 
 /// Looks through aliases of `Result`, for generated code.

@@ -84,7 +84,7 @@ impl Directory {
 
     /// What is registered, for error texts.
     pub(crate) fn names(&self) -> Vec<String> {
-        lock(&self.state).actors.keys().map(|name| name.to_string()).collect()
+        lock(&self.state).actors.keys().map(ToString::to_string).collect()
     }
 }
 

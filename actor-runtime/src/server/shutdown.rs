@@ -114,7 +114,7 @@ impl Ending {
     }
 
     fn left(&self) -> Vec<String> {
-        self.names.values().map(|name| name.to_string()).collect()
+        self.names.values().map(ToString::to_string).collect()
     }
 }
 

@@ -1,0 +1,78 @@
+use std::{
+    any::Any,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{CallHead, Failure, Far, Stage, WireReply};
+use crate::{codec::CodecError, service::Status};
+
+/// A call without its types. Written by the runtime only; public because generated code carries it.
+pub trait AnyCall: Any + Send + Sync {
+    /// What everybody may know of the call.
+    fn head(&self) -> &CallHead;
+
+    /// The same, while nobody else has the call.
+    fn head_mut(&mut self) -> &mut CallHead;
+
+    /// How far it has come.
+    fn stage(&self) -> Stage;
+
+    /// Ends it with the failure that suits its stage. Nothing happens if it is over already.
+    fn fail(&self, failure: &mut dyn FnMut(Stage) -> Failure);
+
+    /// The caller is gone.
+    fn abandon(&self);
+
+    /// Whether it failed, if it is over.
+    fn ended(&self) -> Option<bool>;
+
+    /// Keeps the caller's waker, while nobody else has the call.
+    fn park_first(&mut self, waker: &Waker);
+
+    /// Whether it is over, and then whether it failed; the caller's waker is kept if it is not.
+    fn poll_over(&self, cx: &mut Context<'_>) -> Poll<bool>;
+
+    /// How it ended, for the caller's layers.
+    fn peek(&self) -> Result<Status, Failure>;
+
+    /// A layer of the caller says that it failed, whatever else happened.
+    fn overrule(&self, failure: Failure);
+
+    /// If it failed, the failure says where.
+    fn locate(&self, endpoint: &str);
+
+    /// Makes sure that the arguments could be sent to another process.
+    ///
+    /// # Panics
+    /// If they could not, or not without a change: this is how a direct call shows what an encoded one would do.
+    #[cfg(debug_assertions)]
+    fn check_encoding(&self);
+
+    /// Keeps the waker of the turn, to be woken if the call ends without it. False if it is over.
+    fn park_turn(&self, waker: &Waker) -> bool;
+
+    /// Ends it with the response that `accept_response` stored, or with a failure. Nothing happens if there is no
+    /// response.
+    fn publish(&self, end: Result<Status, Failure>);
+
+    /// Claims it for running, and gives its arguments in encoded form. `None` if it is over.
+    fn claim_encoded(&self) -> Option<Result<Bytes, CodecError>>;
+
+    /// Takes the response in encoded form, and ends the call with it unless a layer has to see the end first.
+    fn accept_encoded(&self, status: Status, body: Bytes, publish: bool);
+
+    /// The encoded arguments.
+    fn encode_request(&self, limit: usize, out: BytesMut) -> Result<BytesMut, CodecError>;
+
+    /// It is about to be sent away. False if it is over, and then nobody would tell the far side.
+    #[must_use]
+    fn sent(&self, far: Far) -> bool;
+
+    /// Its reply came from far away.
+    fn receive(&self, reply: WireReply);
+
+    /// For finding out the types again.
+    fn as_any(&self) -> &dyn Any;
+}
