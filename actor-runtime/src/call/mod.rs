@@ -21,9 +21,11 @@ mod chain;
 #[cfg(debug_assertions)]
 mod check;
 mod dispatch;
+mod error;
 mod failure;
 mod head;
 mod inbound;
+mod kind;
 #[cfg(all(test, actor_loom))]
 mod loom;
 mod metadata;
@@ -37,10 +39,12 @@ mod typed;
 pub use any::AnyCall;
 pub use chain::Link;
 pub(crate) use dispatch::{accept_response, take_request};
-pub use failure::{CallError, Delivery, Failure, FailureKind, Hop};
+pub use error::CallError;
+pub use failure::{Failure, Hop};
 pub use head::{CallHead, Caller};
 pub use inbound::WireReply;
 pub(crate) use inbound::{InboundCall, ReplySink};
+pub use kind::{Delivery, FailureKind};
 pub use metadata::{Metadata, MetadataError};
 pub use options::CallOptions;
 pub(crate) use options::Timeout;
