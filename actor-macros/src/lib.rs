@@ -98,12 +98,24 @@ pub fn actor_service(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// It derives serde's `Serialize` and `Deserialize` by the runtime's own path, so that the user's crate need not depend
-/// on serde. `#[serde(…)]` attributes work as ever, if they stand below `#[message]`. Generic types are supported as far
-/// as serde supports them.
+/// on serde. Generic types are supported as far as serde supports them.
+///
+/// `#[serde(…)]` attributes stand below `#[message]`, and work as far as postcard supports them, with which calls are
+/// encoded: it writes the values of the fields one after the other without their names, and a variant as its number.
+/// `rename`, `default`, `with`, `try_from`, `transparent` and their like work, though `default` never fills in a field
+/// that is missing: none may be.
 ///
 /// Option: `crate = path::to::actor_runtime`.
 ///
-/// Refused: items other than structs and enums, and a `derive` of what is derived already.
+/// Refused: items other than structs and enums; a `derive` of what is derived already; and these of serde's
+/// attributes, which would fail when the first value is sent:
+///
+/// | instead of | write |
+/// |---|---|
+/// | `skip_serializing_if` | nothing: always send the field, as an `Option` if it may have no value |
+/// | `skip_serializing` or `skip_deserializing` alone | `skip`, which both sides heed; on a variant only if it is the last |
+/// | `flatten` | the fields themselves, or the field as it is |
+/// | `tag`, `content`, `untagged` | nothing: the encoding tells variants apart |
 #[proc_macro_attribute]
 pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
     message::expand(arguments.into(), item.into()).into()

@@ -1,5 +1,7 @@
 //! `#[message]`: serde's derives by the runtime's own path, so that users need not depend on serde.
 
+mod postcard;
+
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Attribute, Item, Meta, Path, Token, parse::Parser, punctuated::Punctuated};
@@ -19,10 +21,12 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = match syn::parse2::<Item>(item.clone()) {
         Ok(Item::Struct(mut item)) => {
             refuse_derives(&mut item.attrs, &mut refusals);
+            postcard::check_struct(&item, &mut refusals);
             derived(&item, &item.ident, &options)
         }
         Ok(Item::Enum(mut item)) => {
             refuse_derives(&mut item.attrs, &mut refusals);
+            postcard::check_enum(&item, &mut refusals);
             derived(&item, &item.ident, &options)
         }
         Ok(other) => {
