@@ -55,6 +55,9 @@ use proc_macro::TokenStream;
 /// A method that returns `T` is called with the result `Result<T, Failure>`, and one that returns `Result<T, E>`,
 /// or any alias called `Result`, with `Result<T, CallError<E>>`.
 ///
+/// The name is what counts, since the macro cannot see through an alias: a reply that turns out to be a `Result` under
+/// another name is refused. Call such an alias `Result`, in a module of its own if need be, or write `Result<T, E>` out.
+///
 /// Options of the trait:
 /// - `name = "billing.Calculator"`: the service's name on the wire; the trait's name unless given.
 /// - `crate = path::to::actor_runtime`: where the runtime is; `::actor_runtime` unless given.

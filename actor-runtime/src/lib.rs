@@ -110,5 +110,6 @@ pub mod __private {
         client::Client,
         codec::Message,
         entry::{main, test},
+        service::{NotResult, PlainReply},
     };
 }

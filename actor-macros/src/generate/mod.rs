@@ -39,7 +39,7 @@ pub(crate) fn service(item: &ItemTrait, service: &Service) -> TokenStream {
         request::declaration(service),
         response::declaration(service),
     ];
-    let checks = checks::expand(service).map(|checks| quote!(#allow #checks));
+    let checks = checks::expand(service);
     let impls = [
         contract::implementation(service),
         service::implementation(service),
@@ -50,7 +50,7 @@ pub(crate) fn service(item: &ItemTrait, service: &Service) -> TokenStream {
     ];
     quote! {
         #contract
-        #checks
+        #(#allow #checks)*
         #(#allow #items)*
         #allow
         const _: () = {

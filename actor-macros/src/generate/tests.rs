@@ -379,3 +379,31 @@ fn each_type_is_checked_once() {
     assert_eq!(checks.matches(":: schema").count(), 2, "{checks}");
     assert!(checks.contains("< Vec < u8 > as") && checks.contains("< E as"), "{checks}");
 }
+
+#[test]
+fn each_plain_reply_is_asked_whether_it_is_a_result() {
+    let file = file(
+        "trait T { async fn a(&self) -> Alias<u8>; async fn b(&self) -> Alias<u8>; async fn c(&self); \
+         async fn d(&self) -> Result<u8, E>; #[cfg(unix)] async fn e(&self) -> r::Alias; }",
+    );
+    let mut constants = file.items.iter().filter_map(|item| match item {
+        Item::Const(item) => Some(compact(&item.expr.to_token_stream().to_string())),
+        _ => None,
+    });
+    let text = super::checks::ALIAS;
+    let check = |cfg, ty| {
+        format!(
+            "{cfg} const _: () = ::core::assert!(!<::actor_runtime::__private::PlainReply<{ty}>>::IS_RESULT, {text:?});"
+        )
+    };
+    same(
+        &constants.nth(1).unwrap(),
+        &format!(
+            "{{ use ::actor_runtime::__private::NotResult as _; {} {} }}",
+            check("", "Alias<u8>"),
+            check("#[cfg(unix)]", "r::Alias")
+        ),
+    );
+    let nothing_to_ask = expanded("", "trait T { async fn a(&self); async fn b(&self) -> Result<u8, E>; }");
+    assert!(!nothing_to_ask.to_string().contains("IS_RESULT"), "{nothing_to_ask}");
+}

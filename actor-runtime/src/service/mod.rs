@@ -13,6 +13,7 @@
 mod access;
 mod description;
 mod method;
+mod plain;
 mod services;
 
 use std::future::Future;
@@ -22,6 +23,8 @@ use bytes::Bytes;
 pub use access::SharedRef;
 pub use description::{ArgumentDescription, MethodDescription, ServiceDescription};
 pub use method::{Access, Argument, Method, MethodTimeout, Reply, method_id, unique_ids};
+#[doc(hidden)]
+pub use plain::{NotResult, PlainReply};
 pub use services::{Services, Turn, TurnEnd, check_part};
 
 use crate::codec::{CodecError, Encoder};
