@@ -78,9 +78,62 @@ use proc_macro::TokenStream;
 /// names and ids that collide. Streams, `#[idempotent]`, `#[dedup]`, `#[oneway]`, `#[cancel_safe]` and `#[since(n)]`
 /// are reserved, and not supported yet.
 ///
+/// # The client
+///
+/// What is generated for a trait `Foo` to call its actors with:
+///
+/// | | |
+/// |---|---|
+/// | `FooClient::new(&resolver, name)` | a client of the actor called `name`, on the current node |
+/// | `FooClient::on(&node, &resolver, name)` | the same on `node`; for processes with several nodes |
+/// | `client.with_options(options)` | a client of the same actor, whose calls have these `CallOptions` |
+/// | `client.method(…)`, one for each method of the trait | a `Call<…>`: await it, or set its options first, as in `.timeout(…)` |
+/// | `impl ServiceClient for FooClient` | what all clients have: `actor_name`, `pinned`, `pinned_actor`, the service as a type |
+///
+/// It is `Clone` and `Debug`.
+///
+/// The client does not implement `Foo`: a call can fail where the method cannot, and so its result is another one.
+/// Code that is to be tested takes a `FooClient`, and its test registers a stand-in, which is an actor of a few lines:
+///
+/// ```text
+/// struct AlwaysFails;
+///
+/// #[actor_service]
+/// impl Calculator for AlwaysFails {
+///     async fn divide(&self, _: f64, _: f64) -> Result<f64, CalcError> { Err(CalcError::DivideByZero) }
+///     async fn accumulate(&mut self, _: i64) -> i64 { 0 }
+/// }
+///
+/// let server = ActorServer::bind("loopback:0").await?;
+/// server.register("calc", AlwaysFails)?;
+/// let calc = CalculatorClient::new(&FixedResolver::new([("calc", server.address())]), "calc");
+/// ```
+///
 /// # On an impl
 ///
-/// The impl stays as it is, and beside it stands `impl Actor` with this one service.
+/// An actor of one service: the impl stays as it is, and beside it stands `impl Actor` with this service.
+///
+/// ```text
+/// #[actor_service]
+/// impl Calculator for Desk { … }
+/// ```
+///
+/// An actor of several services: each impl says `part`, and the user writes the one `impl Actor`.
+///
+/// ```text
+/// impl Actor for Desk {
+///     type Services = (CalculatorService, LampService);
+/// }
+///
+/// #[actor_service(part)]
+/// impl Calculator for Desk { … }
+///
+/// #[actor_service(part)]
+/// impl Lamp for Desk { … }
+/// ```
+///
+/// The compiler's error E0119, "conflicting implementations of trait `Actor`", means that a `part` is missing: there is
+/// an `impl Actor` already, the user's or that of another impl.
 ///
 /// Options of the impl:
 /// - `part`: leaves `impl Actor` to the user, for actors with hooks or with several services.

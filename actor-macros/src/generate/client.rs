@@ -34,6 +34,9 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
     quote! {
         impl #client {
             /// A client of the actor called `name`, whose place `resolver` finds, on the current node.
+            ///
+            /// Where several nodes live in a process and the code is in the scope of none, its calls fail with
+            /// `FailureKind::AmbiguousNode`; use `on` there.
             #vis fn new(
                 resolver: &(impl #root::Resolver + ::core::clone::Clone),
                 name: impl ::core::convert::Into<#private::String>,
@@ -41,7 +44,7 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
                 Self { client: #private::Client::new(resolver, name) }
             }
 
-            /// As `new`, on `node`.
+            /// As `new`, on `node` instead of the current one.
             #vis fn on(
                 node: &#root::Node,
                 resolver: &(impl #root::Resolver + ::core::clone::Clone),
