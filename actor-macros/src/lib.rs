@@ -170,6 +170,7 @@ pub fn actor_service(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `skip_serializing_if` | nothing: always send the field, as an `Option` if it may have no value |
 /// | `skip_serializing` or `skip_deserializing` alone | `skip`, which both sides heed; on a variant only if it is the last |
+/// | `skip` on a variant that is not the last | the variant last |
 /// | `flatten` | the fields themselves, or the field as it is |
 /// | `tag`, `content`, `untagged` | nothing: the encoding tells variants apart |
 #[proc_macro_attribute]
@@ -177,7 +178,7 @@ pub fn message(arguments: TokenStream, item: TokenStream) -> TokenStream {
     message::expand(arguments.into(), item.into()).into()
 }
 
-/// Runs an `async fn main` on a runtime of its own.
+/// Runs an `async fn main` on a tokio runtime of its own with one worker thread a processor.
 ///
 /// ```text
 /// #[actor_runtime::main]
@@ -192,14 +193,17 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(entry::Entry::Main, arguments.into(), item.into()).into()
 }
 
-/// Runs an `async fn` as a test, on a runtime and a node of its own.
+/// Runs an `async fn` as a test, on a runtime of one thread and in the scope of a node of its own, which encodes every
+/// call. Tests that run side by side do not see each other's nodes; under `#[tokio::test]` they would, and clients made
+/// with `FooClient::new` would not know which node is theirs. A handler that blocks stops the test's only thread, and
+/// with it deadlines.
 ///
 /// ```text
 /// #[actor_runtime::test]
 /// async fn adds() -> Result<(), Failure> { … }
 /// ```
 ///
-/// `#[should_panic]` and `#[ignore]` work as on any test.
+/// `#[should_panic]` and the like work as on any test.
 ///
 /// Option: `crate = path::to::actor_runtime`.
 ///

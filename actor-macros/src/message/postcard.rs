@@ -18,8 +18,9 @@ pub(super) fn check_struct(item: &ItemStruct, refusals: &mut Refusals) {
 /// Refuses them on an enum, its variants and their fields.
 pub(super) fn check_enum(item: &ItemEnum, refusals: &mut Refusals) {
     attributes(&item.attrs, Place::Item("enum"), refusals);
-    for variant in &item.variants {
-        attributes(&variant.attrs, Place::Variant, refusals);
+    let count = item.variants.len();
+    for (at, variant) in item.variants.iter().enumerate() {
+        attributes(&variant.attrs, Place::Variant { last: at + 1 == count }, refusals);
         fields(&variant.fields, refusals);
     }
 }
@@ -35,7 +36,10 @@ fn fields(fields: &Fields, refusals: &mut Refusals) {
 enum Place {
     /// The item, by its keyword.
     Item(&'static str),
-    Variant,
+    Variant {
+        /// Whether none stands behind it.
+        last: bool,
+    },
     Field,
 }
 
@@ -65,7 +69,7 @@ fn refusal(name: &str, place: Place, lone: bool) -> Option<(&'static str, String
             "writes a variant as its number, and no names by which a tag could be found",
             format!("write the {item} without `{name}`"),
         ),
-        ("untagged", Place::Item(_) | Place::Variant) => (
+        ("untagged", Place::Item(_) | Place::Variant { .. }) => (
             "cannot tell from the bytes what they are, and reads a variant by its number",
             "write the enum without `untagged`".to_owned(),
         ),
@@ -82,7 +86,12 @@ fn refusal(name: &str, place: Place, lone: bool) -> Option<(&'static str, String
             format!("write `skip` instead of `{name}`"),
         ),
         // Not simply `skip`: serde counts skipped variants when it writes the number, and not when it reads it.
-        ("skip_serializing" | "skip_deserializing", Place::Variant) if lone => (
+        ("skip", Place::Variant { last: false }) => (
+            "writes a variant as its number, which serde counts with skipped variants when it writes, and without \
+             them when it reads",
+            "put the variant last".to_owned(),
+        ),
+        ("skip_serializing" | "skip_deserializing", Place::Variant { .. }) if lone => (
             "writes a variant as its number, so that both sides have to leave out the same ones",
             format!("write `skip` instead of `{name}`, and put the variant last"),
         ),
@@ -106,6 +115,13 @@ fn collect(meta: &Meta, names: &mut Vec<Ident>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_skipped_variant_has_to_be_the_last() {
+        assert_eq!(refused("enum E { A, #[serde(skip)] B }"), []);
+        let [(name, text)] = &refused("enum E { #[serde(skip)] A, B }")[..] else { panic!("one refusal") };
+        assert!(name == "skip" && text.ends_with("; put the variant last"), "{name}: {text}");
+    }
 
     /// Each refused name, and the text without what they all begin with.
     fn refused(source: &str) -> Vec<(String, String)> {
