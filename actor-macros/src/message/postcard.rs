@@ -207,7 +207,7 @@ mod tests {
             "struct S { #[serde(skip)] a: A, #[serde(default, rename = \"flatten\", with = \"w\")] b: B }",
             "struct S { #[serde(skip_serializing, skip_deserializing)] a: A }",
             "struct S { #[serde(skip_serializing)] #[serde(skip_deserializing)] a: A }",
-            "enum E { #[serde(skip)] A, #[serde(other)] B, #[serde(alias = \"D\")] C }",
+            "enum E { #[serde(other)] B, #[serde(alias = \"D\")] C, #[serde(skip)] A }",
             "#[other(tag = \"t\")] struct S { #[other(flatten)] a: A, #[doc(hidden)] b: B }",
             // Serde refuses them here.
             "#[serde(flatten)] struct S { #[serde(tag = \"t\")] a: A }",

@@ -8,7 +8,7 @@ use crate::codec::CodecError;
 /// Why a call failed, and what is known about it: the one error type of the runtime.
 ///
 /// A method that returns `T` gives its caller `Result<T, Failure>`; one that returns `Result<T, E>` gives
-/// `Result<T, CallError<E>>`, and `?` turns a `Failure` into a [`CallError`].
+/// `Result<T, CallError<E>>`, and `?` turns a `Failure` into a [`CallError`](super::CallError).
 ///
 /// ```
 /// use actor_runtime::{CallError, Delivery, Failure, FailureKind};

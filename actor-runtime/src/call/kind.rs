@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The kinds of [`Failure`].
+/// The kinds of [`Failure`](super::Failure).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
