@@ -81,11 +81,11 @@ pub mod service;
 mod sync;
 mod transport;
 
-pub use actor::{Actor, Overflow, StopReason};
+pub use actor::{Actor, Overflow};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{
-    CallError, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Metadata, MetadataError,
+    CallError, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Metadata, MetadataError, StopReason,
 };
 pub use client::{Call, ServiceClient};
 pub use context::{ActorContext, NoContext, current_ctx};

@@ -4,17 +4,13 @@ use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
-use super::{
-    StopReason,
-    mailbox::{Mailbox, Overflow},
-    methods::MethodTable,
-};
+use super::mailbox::{Mailbox, Overflow};
 use crate::{
     actor_id::ActorId,
-    call::{AnyCall, Delivery, Failure, FailureKind, Hop, Link, Refused, Target},
+    call::{AnyCall, Delivery, Failure, FailureKind, Hop, Link, Refused, StopReason, Target},
     context::Identity,
     node::deadlines::Sweep,
-    service::{Access, Method},
+    service::{Access, Method, MethodTable},
 };
 
 /// One registered actor.

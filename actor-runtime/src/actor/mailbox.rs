@@ -30,9 +30,8 @@ use std::{
 use slab::Slab;
 use tokio::time::Instant;
 
-use super::StopReason;
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind, Refused, Stage},
+    call::{AnyCall, Delivery, Failure, FailureKind, Refused, Stage, StopReason},
     service::Access,
     sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
 };

@@ -7,16 +7,12 @@
 
 mod cell;
 mod mailbox;
-mod methods;
 mod shared;
-mod stop;
 mod turn;
 mod turns;
 
 pub(crate) use cell::{ActorCell, Limits};
 pub use mailbox::Overflow;
-pub(crate) use methods::MethodTables;
-pub use stop::StopReason;
 pub(crate) use turns::{run, run_parallel};
 
 use crate::service::Services;

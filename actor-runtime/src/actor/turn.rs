@@ -10,9 +10,9 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Actor, ActorCell, StopReason};
+use super::{Actor, ActorCell};
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind, Stage},
+    call::{AnyCall, Delivery, Failure, FailureKind, Stage, StopReason},
     context::{ActorContext, InContext, enter, with_call},
     layer,
     names::BoxFuture,

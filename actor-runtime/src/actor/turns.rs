@@ -17,13 +17,13 @@ use std::{
 };
 
 use super::{
-    Actor, ActorCell, StopReason,
+    Actor, ActorCell,
     mailbox::{Admit, Started, Step},
     shared::SharedPhase,
     turn::{self, Left},
 };
 use crate::{
-    call::AnyCall,
+    call::{AnyCall, StopReason},
     service::{Access, SharedRef},
 };
 

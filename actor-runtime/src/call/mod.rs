@@ -33,6 +33,7 @@ mod options;
 mod phase;
 #[cfg(test)]
 pub(crate) mod sample;
+mod stop;
 mod target;
 mod typed;
 
@@ -49,6 +50,7 @@ pub use metadata::{Metadata, MetadataError};
 pub use options::CallOptions;
 pub(crate) use options::Timeout;
 pub use phase::{Far, Leave, Stage};
+pub use stop::StopReason;
 pub(crate) use target::{Refused, Target};
 pub(crate) use typed::{Payload, TypedCall};
 pub use typed::{ResultType, take, wrong_reply};

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use super::{AnyCall, Failure};
-use crate::{actor::StopReason, actor_id::ActorId, service::Method};
+use super::{AnyCall, Failure, StopReason};
+use crate::{actor_id::ActorId, service::Method};
 
 /// An actor as callers see it: something with an id that takes calls.
 pub(crate) trait Target: Send + Sync {

@@ -16,7 +16,6 @@ use std::{fmt, sync::Arc};
 pub use call::Call;
 pub use ext::ServiceClient;
 use gate::{Gate, Target};
-pub(crate) use route::{stale, unknown};
 
 use crate::{
     Node,

@@ -6,7 +6,7 @@ use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, Delivery, Failure, FailureKind, Refused, Target},
-    names::{Address, ResolveResult, ResolvedEndpoint},
+    names::{Address, ResolveResult, ResolvedEndpoint, stale, unknown},
     node::LocalCalls,
     transport::loopback::{Link, Outgoing, Reroute},
 };
@@ -122,21 +122,6 @@ fn nothing_found(node: &Node, name: &str, found: &ResolveResult) -> Failure {
 /// The registration that a client is pinned to has left, and nothing has its name.
 pub(super) fn gone(wanted: ActorId) -> Failure {
     let detail = format!("the client is pinned to the registration {wanted}, which is gone");
-    Failure::new(FailureKind::Stale, Delivery::NotDelivered, detail)
-}
-
-/// Nothing has the name: what was asked, where, and what exists.
-pub(crate) fn unknown(name: &str, place: &str, known: &[String]) -> Failure {
-    let exists = match known {
-        [] => "nothing is registered there".to_owned(),
-        known => format!("there is {}", known.join(", ")),
-    };
-    let detail = format!("no actor is registered as {name:?} {place}; {exists}");
-    Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
-}
-
-pub(crate) fn stale(wanted: ActorId, present: ActorId) -> Failure {
-    let detail = format!("the client means the registration {wanted}, but the name belongs to {present} now");
     Failure::new(FailureKind::Stale, Delivery::NotDelivered, detail)
 }
 

@@ -8,10 +8,12 @@ mod address;
 mod directory;
 mod fixed;
 mod namespace;
+mod refusal;
 mod resolver;
 
 pub use address::{Address, AddressError};
 pub(crate) use directory::{Directory, LocalResolver};
 pub use fixed::FixedResolver;
 pub use namespace::{Namespace, NamespaceError, default_namespace};
+pub(crate) use refusal::{stale, unknown};
 pub use resolver::{BoxFuture, BoxStream, ResolveError, ResolveResult, ResolvedEndpoint, Resolver};

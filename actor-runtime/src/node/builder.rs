@@ -4,10 +4,10 @@ use tokio::runtime::Handle;
 
 use super::{Config, Inner, Node, clock, current, deadlines::Deadlines, task};
 use crate::{
-    actor::MethodTables,
     actor_id::NodeId,
     layer::Layer,
     names::{Directory, Namespace, Resolver},
+    service::MethodTables,
     sync::{AtomicU64, Mutex},
 };
 

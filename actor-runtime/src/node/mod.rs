@@ -33,11 +33,11 @@ pub use config::Config;
 pub use task::{Task, TaskError};
 
 use crate::{
-    actor::MethodTables,
     actor_id::{ActorId, NodeId},
     call::Failure,
     layer::Layer,
     names::{Directory, Resolver},
+    service::MethodTables,
     sync::{AtomicU64, Mutex, Ordering, lock},
 };
 use deadlines::{Deadlines, Sweep};

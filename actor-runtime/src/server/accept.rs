@@ -10,8 +10,7 @@ use crate::{
     call::{
         AnyCall, CallHead, Delivery, Failure, FailureKind, InboundCall, Refused, ReplySink, Target, WireReply,
     },
-    client::{stale, unknown},
-    names::Address,
+    names::{Address, stale, unknown},
     proto::{CallHeader, FrameError},
     transport::loopback::{Inbound, Replies},
 };

@@ -3,8 +3,8 @@ use std::{fmt, sync::Arc};
 use super::{Registration, accept::Acceptor, shutdown::Hosted};
 use crate::{
     Actor, Node, NodeError,
-    actor::StopReason,
     actor_id::ActorId,
+    call::StopReason,
     names::{Address, AddressError, Resolver},
     node::{LocalCalls, current},
     server::RegisterError,

@@ -81,7 +81,7 @@ impl<'a, A: Actor> Registration<'a, A> {
         let id = node.next_actor_id();
         let shared: Arc<str> = name.as_str().into();
         let identity = Identity { id, name: shared.clone(), node: node.clone() };
-        let cell = ActorCell::new(identity, limits, node.methods().of::<A>());
+        let cell = ActorCell::new(identity, limits, node.methods().of::<A, A::Services>());
         if let Err(present) = node.directory().insert(shared.clone(), cell.clone()) {
             return Err(RegisterError::Taken { name, present: present.id() });
         }

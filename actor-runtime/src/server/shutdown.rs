@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 use futures::{StreamExt, stream::FuturesUnordered};
 
 use super::ActorServer;
-use crate::{Task, actor::StopReason, actor_id::ActorId, names::BoxFuture, sync::lock};
+use crate::{Task, actor_id::ActorId, call::StopReason, names::BoxFuture, sync::lock};
 
 /// The tasks of a server's actors.
 #[derive(Default)]

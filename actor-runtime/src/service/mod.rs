@@ -15,6 +15,7 @@ mod description;
 mod method;
 mod plain;
 mod services;
+mod tables;
 
 use std::future::Future;
 
@@ -26,6 +27,7 @@ pub use method::{Access, Argument, Method, MethodTimeout, Reply, method_id, uniq
 #[doc(hidden)]
 pub use plain::{NotResult, PlainReply};
 pub use services::{Services, Turn, TurnEnd, check_part};
+pub(crate) use tables::{MethodTable, MethodTables};
 
 use crate::codec::{CodecError, Encoder};
 

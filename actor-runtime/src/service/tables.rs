@@ -6,8 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::Actor;
-use crate::service::{Method, Services};
+use super::{Method, Services};
 
 /// The methods of one actor type.
 pub(crate) struct MethodTable {
@@ -17,11 +16,11 @@ pub(crate) struct MethodTable {
 }
 
 impl MethodTable {
-    fn of<A: Actor>() -> Self {
-        let () = A::Services::CHECKED;
-        let mut by_id: Box<[_]> = A::Services::METHODS.iter().copied().flatten().copied().collect();
+    fn of<A, S: Services<A>>() -> Self {
+        let () = S::CHECKED;
+        let mut by_id: Box<[_]> = S::METHODS.iter().copied().flatten().copied().collect();
         by_id.sort_unstable_by_key(|method| method.id);
-        Self { by_id, services: A::Services::NAMES }
+        Self { by_id, services: S::NAMES }
     }
 
     pub(crate) fn method(&self, id: u32) -> Option<&'static Method> {
@@ -39,8 +38,8 @@ impl MethodTable {
 pub(crate) struct MethodTables(Mutex<HashMap<TypeId, Arc<MethodTable>>>);
 
 impl MethodTables {
-    pub(crate) fn of<A: Actor>(&self) -> Arc<MethodTable> {
+    pub(crate) fn of<A: 'static, S: Services<A>>(&self) -> Arc<MethodTable> {
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.entry(TypeId::of::<A>()).or_insert_with(|| Arc::new(MethodTable::of::<A>())).clone()
+        tables.entry(TypeId::of::<A>()).or_insert_with(|| Arc::new(MethodTable::of::<A, S>())).clone()
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::call::{Delivery, Failure, FailureKind, Stage};
+use super::{Delivery, Failure, FailureKind, Stage};
 
 /// Why an actor stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]

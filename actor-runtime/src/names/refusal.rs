@@ -1,0 +1,22 @@
+//! What callers are told of names that lead nowhere, by whichever side finds out.
+
+use crate::{
+    actor_id::ActorId,
+    call::{Delivery, Failure, FailureKind},
+};
+
+/// Nothing has the name: what was asked, where, and what exists.
+pub(crate) fn unknown(name: &str, place: &str, known: &[String]) -> Failure {
+    let exists = match known {
+        [] => "nothing is registered there".to_owned(),
+        known => format!("there is {}", known.join(", ")),
+    };
+    let detail = format!("no actor is registered as {name:?} {place}; {exists}");
+    Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
+}
+
+/// The name belongs to another registration than the one that is meant.
+pub(crate) fn stale(wanted: ActorId, present: ActorId) -> Failure {
+    let detail = format!("the client means the registration {wanted}, but the name belongs to {present} now");
+    Failure::new(FailureKind::Stale, Delivery::NotDelivered, detail)
+}
