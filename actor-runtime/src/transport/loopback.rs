@@ -38,7 +38,22 @@ pub(crate) trait Inbound: Send + Sync {
 }
 
 /// The servers of this process.
-static PORTS: RwLock<BTreeMap<u32, Weak<dyn Inbound>>> = RwLock::new(BTreeMap::new());
+static PORTS: RwLock<Ports> = RwLock::new(Ports { servers: BTreeMap::new(), last: 0 });
+
+struct Ports {
+    servers: BTreeMap<u32, Weak<dyn Inbound>>,
+    /// The number that was given out last.
+    last: u32,
+}
+
+impl Ports {
+    /// A number that nobody has. One that somebody had comes again only once all others were used: a client that
+    /// follows a name to a server that is gone would find a stranger there.
+    fn free(&self) -> Option<u32> {
+        let behind = self.last.saturating_add(1)..=u32::MAX;
+        behind.chain(1..=self.last).find(|number| !self.servers.contains_key(number))
+    }
+}
 
 /// A number that a server has until this is dropped.
 pub(crate) struct Port {
@@ -52,11 +67,14 @@ impl Port {
     pub(crate) fn bind(number: u32, server: Arc<dyn Inbound>) -> Option<Self> {
         let mut ports = PORTS.write().unwrap_or_else(PoisonError::into_inner);
         let number = match number {
-            0 => (1..).find(|number| !ports.contains_key(number))?,
-            number if ports.contains_key(&number) => return None,
+            0 => {
+                ports.last = ports.free()?;
+                ports.last
+            }
+            number if ports.servers.contains_key(&number) => return None,
             number => number,
         };
-        ports.insert(number, Arc::downgrade(&server));
+        ports.servers.insert(number, Arc::downgrade(&server));
         Some(Self { number, _server: server })
     }
 
@@ -67,7 +85,7 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        PORTS.write().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        PORTS.write().unwrap_or_else(PoisonError::into_inner).servers.remove(&self.number);
     }
 }
 
@@ -124,7 +142,7 @@ pub(crate) struct Outgoing<'a> {
 impl Link {
     /// A link to the server that listens at this number.
     pub(crate) fn connect(node: &Node, number: u32) -> Result<Arc<Self>, Failure> {
-        let server = PORTS.read().unwrap_or_else(PoisonError::into_inner).get(&number).cloned();
+        let server = PORTS.read().unwrap_or_else(PoisonError::into_inner).servers.get(&number).cloned();
         let Some(server) = server else { return Err(unreachable(number)) };
         let node = node.clone();
         Ok(Arc::new_cyclic(|this| Self {
