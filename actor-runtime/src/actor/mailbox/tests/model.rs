@@ -1,0 +1,197 @@
+//! What a mailbox does, in a few vectors.
+
+use super::{Admit, Delivery, FailureKind, Overflow, PURGE_FROM};
+
+/// What a call of the model is.
+pub(super) struct Modelled {
+    pub(super) exclusive: bool,
+    pub(super) deadline: Option<u64>,
+    pub(super) claimed: bool,
+    /// The receiver is blocked by it and is woken if it ends without a turn.
+    pub(super) blocks: bool,
+    pub(super) end: Option<End>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Replied,
+    Left,
+    Failed(FailureKind, Delivery),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ModelStep {
+    Turn(usize),
+    Blocked,
+    Closed,
+    Killed,
+    Pending,
+}
+
+pub(super) struct Model {
+    pub(super) capacity: usize,
+    pub(super) overflow: Overflow,
+    pub(super) calls: Vec<Modelled>,
+    pub(super) queue: Vec<usize>,
+    pub(super) waiting: Vec<usize>,
+    pub(super) joins: Vec<usize>,
+    pub(super) running: Vec<usize>,
+    /// Whether the parked receiver, if there is one, wants to know of calls.
+    pub(super) receiver: Option<bool>,
+    pub(super) closing: bool,
+    pub(super) killed: bool,
+    pub(super) watched: bool,
+    pub(super) purge_at: usize,
+    pub(super) wakes: usize,
+}
+
+impl Model {
+    pub(super) fn new(capacity: usize, overflow: Overflow) -> Self {
+        Self {
+            capacity,
+            overflow,
+            calls: Vec::new(),
+            queue: Vec::new(),
+            waiting: Vec::new(),
+            joins: Vec::new(),
+            running: Vec::new(),
+            receiver: None,
+            closing: false,
+            killed: false,
+            watched: false,
+            purge_at: PURGE_FROM,
+            wakes: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, call: usize) -> Result<bool, FailureKind> {
+        if self.closing {
+            return Err(FailureKind::Stopped);
+        }
+        let full = self.queue.len() >= self.capacity;
+        if full && (self.overflow == Overflow::Fail || self.waiting.len() >= self.purge_at) {
+            self.purge();
+        }
+        if self.queue.len() < self.capacity {
+            self.queue.push(call);
+        } else if self.overflow == Overflow::Wait {
+            self.waiting.push(call);
+        } else {
+            return Err(FailureKind::Overloaded);
+        }
+        Ok(self.pushed())
+    }
+
+    pub(super) fn join(&mut self, call: usize) -> Result<bool, FailureKind> {
+        if self.closing && self.running.is_empty() {
+            return Err(FailureKind::Stopped);
+        }
+        self.joins.push(call);
+        Ok(self.pushed())
+    }
+
+    pub(super) fn pushed(&mut self) -> bool {
+        if self.receiver == Some(true) || !self.joins.is_empty() {
+            self.wake();
+        }
+        !std::mem::replace(&mut self.watched, true)
+    }
+
+    pub(super) fn wake(&mut self) {
+        self.wakes += usize::from(self.receiver.take().is_some());
+    }
+
+    pub(super) fn purge(&mut self) {
+        let calls = &self.calls;
+        for list in [&mut self.queue, &mut self.waiting, &mut self.joins] {
+            list.retain(|call| calls[*call].end.is_none());
+        }
+        self.promote();
+        self.purge_at = PURGE_FROM.max(2 * self.waiting.len());
+    }
+
+    pub(super) fn promote(&mut self) {
+        while self.queue.len() < self.capacity && !self.waiting.is_empty() {
+            self.queue.push(self.waiting.remove(0));
+        }
+    }
+
+    pub(super) fn next(&mut self, admit: Admit) -> ModelStep {
+        let step = self.step(admit);
+        if let ModelStep::Turn(call) = step {
+            self.running.push(call);
+        }
+        if matches!(step, ModelStep::Pending | ModelStep::Blocked) {
+            self.receiver = Some(step == ModelStep::Pending && admit != Admit::Joins);
+        }
+        step
+    }
+
+    pub(super) fn step(&mut self, admit: Admit) -> ModelStep {
+        if self.killed {
+            return ModelStep::Killed;
+        }
+        if !self.joins.is_empty() {
+            return ModelStep::Turn(self.joins.remove(0));
+        }
+        if admit == Admit::Joins {
+            return ModelStep::Pending;
+        }
+        while let Some(&call) = self.queue.first() {
+            let blocks = admit == Admit::Shared && self.calls[call].exclusive;
+            if blocks && self.calls[call].end.is_none() {
+                self.calls[call].blocks = true;
+                return ModelStep::Blocked;
+            }
+            self.queue.remove(0);
+            self.promote();
+            if !blocks {
+                return ModelStep::Turn(call);
+            }
+        }
+        if self.closing && admit == Admit::Any { ModelStep::Closed } else { ModelStep::Pending }
+    }
+
+    pub(super) fn end(&mut self, call: usize, end: End) {
+        let call = &mut self.calls[call];
+        if call.end.is_none() {
+            call.end = Some(end);
+            self.wakes += usize::from(std::mem::take(&mut call.blocks) && end != End::Replied);
+        }
+    }
+
+    pub(super) fn fail(&mut self, call: usize, kind: FailureKind) {
+        let delivery = if self.calls[call].claimed { Delivery::Unknown } else { Delivery::NotDelivered };
+        self.end(call, End::Failed(kind, delivery));
+    }
+
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+        self.wake();
+        for call in self.held() {
+            self.fail(call, FailureKind::Stopped);
+        }
+        self.queue.clear();
+        self.waiting.clear();
+        self.joins.clear();
+    }
+
+    /// What was not handed out.
+    pub(super) fn held(&self) -> Vec<usize> {
+        [&self.queue[..], &self.waiting, &self.joins].concat()
+    }
+
+    pub(super) fn sweep(&mut self, now: u64) -> Option<u64> {
+        self.purge();
+        let all = [self.held(), self.running.clone()].concat();
+        for &call in &all {
+            if self.calls[call].deadline.is_some_and(|at| at <= now) {
+                self.fail(call, FailureKind::DeadlineExceeded);
+            }
+        }
+        let pending = all.iter().filter(|call| self.calls[**call].end.is_none());
+        let next = pending.filter_map(|call| self.calls[*call].deadline).min();
+        self.watched = next.is_some();
+        next
+    }
+}
