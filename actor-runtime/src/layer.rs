@@ -5,7 +5,8 @@
 //!   server:  turn ──► layer 0 ──► layer 1 ──► … ──► handler
 //! ```
 //!
-//! A node without layers pays nothing for them.
+//! A node without layers pays nothing for them. A client's layers see a call once, however often it is sent, and with it
+//! that its actor was not found. Metadata can be read here, and is set by the caller.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -18,6 +19,9 @@ use crate::{
 /// Code around calls, on the side where it is installed with
 /// [`NodeBuilder::client_layer`](crate::NodeBuilder::client_layer) or
 /// [`NodeBuilder::server_layer`](crate::NodeBuilder::server_layer).
+///
+/// A layer of the client's side sees a call once, however often it is sent, and also that its actor was not found. One of
+/// the server's side runs inside the turn, with its context.
 ///
 /// ```
 /// use actor_runtime::{BoxFuture, Failure, Layer, LayerCall, Next, Status};
