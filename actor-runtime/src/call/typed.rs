@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    mem,
     task::{Context, Poll, Waker},
 };
 
@@ -33,13 +34,42 @@ const FAILED: u8 = 2;
 
 struct State<S: Service> {
     phase: Phase,
-    request: Option<Payload<S>>,
-    reply: Option<Outcome<S>>,
+    content: Content<S>,
+}
+
+/// What a call carries: the one or the other, since a call that has a reply needs its arguments no more.
+enum Content<S: Service> {
+    Nothing,
+    Request(Payload<S>),
+    Reply(Outcome<S>),
 }
 
 impl<S: Service> State<S> {
     fn failed(&self) -> bool {
-        matches!(self.reply, Some(Outcome::Wire(WireReply::Failed(_))))
+        matches!(self.content, Content::Reply(Outcome::Wire(WireReply::Failed(_))))
+    }
+
+    fn take_request(&mut self) -> Option<Payload<S>> {
+        if !matches!(self.content, Content::Request(_)) {
+            return None;
+        }
+        match self.content.replace(Content::Nothing) {
+            Content::Request(request) => Some(request),
+            _ => None,
+        }
+    }
+}
+
+impl<S: Service> Content<S> {
+    fn replace(&mut self, content: Self) -> Self {
+        mem::replace(self, content)
+    }
+
+    /// Drops it, not under the lock: it may panic.
+    fn discard(self) {
+        if !matches!(self, Self::Nothing) {
+            discard(self);
+        }
     }
 }
 
@@ -58,18 +88,17 @@ pub(super) enum Outcome<S: Service> {
 
 impl<S: Service> TypedCall<S> {
     pub(crate) fn new(head: CallHead, request: Payload<S>) -> Self {
-        let state = State { phase: Phase::default(), request: Some(request), reply: None };
+        let state = State { phase: Phase::default(), content: Content::Request(request) };
         Self { head, state: Mutex::new(state), ended: AtomicU8::new(OPEN) }
     }
 
     fn end(&self, reply: Outcome<S>) {
         let mut state = lock(&self.state);
         let Some(ended) = state.phase.end() else { return };
-        let request = state.request.take();
-        let stored = state.reply.replace(reply);
+        let before = state.content.replace(Content::Reply(reply));
         self.seal(state);
         ended.notify_reply();
-        discard((request, stored));
+        before.discard();
     }
 
     /// Unlocks the state of a call that is over, and says so to those who do not lock.
@@ -80,7 +109,7 @@ impl<S: Service> TypedCall<S> {
     /// The arguments, if the call is still worth running.
     pub(super) fn claim(&self) -> Option<Payload<S>> {
         let mut state = lock(&self.state);
-        if state.phase.claim() { state.request.take() } else { None }
+        if state.phase.claim() { state.take_request() } else { None }
     }
 
     /// Takes the response, and ends the call with it unless a layer has to see it first.
@@ -90,17 +119,21 @@ impl<S: Service> TypedCall<S> {
         }
         let mut state = lock(&self.state);
         if !state.phase.is_over() {
-            state.reply = Some(response);
+            let before = state.content.replace(Content::Reply(response));
+            drop(state);
+            before.discard();
         }
     }
 
     /// Shows the arguments to code of their own types, which may take long, panic or make calls: not under the lock.
     fn show_request<T>(&self, look: impl FnOnce(Option<&Payload<S>>) -> T) -> T {
-        let mut request = lock(&self.state).request.take();
+        let mut request = lock(&self.state).take_request();
         let seen = look(request.as_ref());
         let mut state = lock(&self.state);
-        if !state.phase.is_over() {
-            state.request = request.take();
+        if !state.phase.is_over()
+            && let Some(request) = request.take()
+        {
+            state.content = Content::Request(request);
         }
         drop(state);
         discard(request);
@@ -108,7 +141,14 @@ impl<S: Service> TypedCall<S> {
     }
 
     fn take(&self) -> Option<Outcome<S>> {
-        lock(&self.state).reply.take()
+        let mut state = lock(&self.state);
+        if !matches!(state.content, Content::Reply(_)) {
+            return None;
+        }
+        match state.content.replace(Content::Nothing) {
+            Content::Reply(reply) => Some(reply),
+            Content::Nothing | Content::Request(_) => None,
+        }
     }
 }
 
@@ -129,23 +169,21 @@ impl<S: Service> AnyCall for TypedCall<S> {
         let mut state = lock(&self.state);
         let stage = state.phase.stage();
         let Some(ended) = state.phase.end() else { return };
-        let request = state.request.take();
-        let stored = state.reply.replace(Outcome::Wire(WireReply::Failed(failure(stage))));
+        let before = state.content.replace(Content::Reply(Outcome::Wire(WireReply::Failed(failure(stage)))));
         self.seal(state);
         ended.notify();
-        discard((request, stored));
+        before.discard();
     }
 
     fn abandon(&self) {
         let mut state = lock(&self.state);
         let ended = state.phase.end();
-        let request = state.request.take();
-        let reply = state.reply.take();
+        let before = state.content.replace(Content::Nothing);
         self.seal(state);
         if let Some(ended) = ended {
             ended.notify();
         }
-        discard((request, reply));
+        before.discard();
     }
 
     fn ended(&self) -> Option<bool> {
@@ -172,29 +210,30 @@ impl<S: Service> AnyCall for TypedCall<S> {
     }
 
     fn peek(&self) -> Result<Status, Failure> {
-        match &lock(&self.state).reply {
-            Some(Outcome::Value(response)) => Ok(response.status()),
-            Some(Outcome::Wire(WireReply::Ended(status, _))) => Ok(*status),
-            Some(Outcome::Wire(WireReply::Failed(failure))) => Err(failure.clone()),
-            None => Err(Failure::new(FailureKind::Cancelled, Delivery::Unknown, "the call did not end")),
+        match &lock(&self.state).content {
+            Content::Reply(Outcome::Value(response)) => Ok(response.status()),
+            Content::Reply(Outcome::Wire(WireReply::Ended(status, _))) => Ok(*status),
+            Content::Reply(Outcome::Wire(WireReply::Failed(failure))) => Err(failure.clone()),
+            Content::Nothing | Content::Request(_) => {
+                Err(Failure::new(FailureKind::Cancelled, Delivery::Unknown, "the call did not end"))
+            }
         }
     }
 
     fn overrule(&self, failure: Failure) {
         let mut state = lock(&self.state);
         let ended = state.phase.end();
-        let request = state.request.take();
-        let stored = state.reply.replace(Outcome::Wire(WireReply::Failed(failure)));
+        let before = state.content.replace(Content::Reply(Outcome::Wire(WireReply::Failed(failure))));
         self.seal(state);
         if let Some(ended) = ended {
             ended.notify();
         }
-        discard((request, stored));
+        before.discard();
     }
 
     fn locate(&self, endpoint: &str) {
         let mut state = lock(&self.state);
-        if let Some(Outcome::Wire(WireReply::Failed(failure))) = &mut state.reply {
+        if let Content::Reply(Outcome::Wire(WireReply::Failed(failure))) = &mut state.content {
             failure.locate(self.head.method, &self.head.name, endpoint);
         }
     }
@@ -217,7 +256,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
             Err(failure) => self.end(Outcome::Wire(WireReply::Failed(failure))),
             Ok(_) => {
                 let mut state = lock(&self.state);
-                if state.reply.is_none() {
+                if !matches!(state.content, Content::Reply(_)) {
                     return;
                 }
                 if let Some(ended) = state.phase.end() {
