@@ -60,6 +60,11 @@ impl CallOptions {
         self
     }
 
+    /// Whether there is more in them than a timeout, which is rare.
+    pub(crate) fn is_beyond_timeout(&self) -> bool {
+        self.metadata.is_some() || self.refused.is_some()
+    }
+
     /// These options where they are set, else those.
     #[must_use]
     pub(crate) fn or(mut self, wider: &Self) -> Self {

@@ -82,10 +82,9 @@ impl<O> Call<O> {
 
     /// Sends the call. Its caller's waker is left in it before anybody else has it, while no lock is needed for that.
     fn start(&mut self, waker: &Waker) {
-        let options = mem::take(&mut self.options).or(self.gate.options());
         // First: if the arguments panic while they are sent, the call is still to be given up.
         self.progress = Progress::Waiting;
-        match prepare(&self.gate, &mut self.call, options, waker) {
+        match prepare(&self.gate, &mut self.call, &mut self.options, waker) {
             Ok(node) if node.client_layers().is_empty() => self.gate.pass(node, self.call.clone()),
             Ok(node) => {
                 let layered = layered(node.clone(), self.gate.clone(), self.call.clone());
@@ -100,11 +99,15 @@ impl<O> Call<O> {
 fn prepare<'a>(
     gate: &'a Gate,
     call: &mut Arc<dyn AnyCall>,
-    options: CallOptions,
+    options: &mut CallOptions,
     waker: &Waker,
 ) -> Result<&'a Node, Failure> {
     let node = gate.node()?;
-    if let Some(error) = options.refused {
+    let wider = gate.options();
+    if options.is_beyond_timeout() || wider.is_beyond_timeout() {
+        *options = mem::take(options).or(wider);
+    }
+    if let Some(error) = &options.refused {
         return Err(Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, error.to_string()));
     }
     let Some(call) = Arc::get_mut(call) else {
@@ -113,7 +116,7 @@ fn prepare<'a>(
     };
     call.park_first(waker);
     let head = call.head_mut();
-    let own = match (options.timeout, head.method.timeout) {
+    let own = match (options.timeout.or(wider.timeout), head.method.timeout) {
         (Some(Timeout::After(timeout)), _) => Some(timeout),
         (Some(Timeout::Never), _) => None,
         (None, MethodTimeout::After(timeout)) => Some(timeout),
@@ -121,9 +124,10 @@ fn prepare<'a>(
         (None, MethodTimeout::Default) => Some(node.config().default_timeout),
     };
     head.deadline = own.and_then(|timeout| node.now().checked_add(timeout));
-    head.metadata = options.metadata;
-    head.caller = Some(Caller { node: node.id(), actor: None });
-    context::with_current(|context| {
+    if options.metadata.is_some() {
+        head.metadata = options.metadata.take();
+    }
+    let in_turn = context::with_current(|context| {
         head.caller = Some(Caller { node: context.node().id(), actor: Some(context.actor_id()) });
         head.chain = context.link();
         head.deadline = match (head.deadline, context.deadline()) {
@@ -131,6 +135,9 @@ fn prepare<'a>(
             (own, inherited) => own.or(inherited),
         };
     });
+    if in_turn.is_none() {
+        head.caller = Some(Caller { node: node.id(), actor: None });
+    }
     match &head.chain {
         Some(chain) if chain.length > Link::MAX => return Err(too_deep(chain)),
         Some(chain) => chain.wait_for(Hop { actor: head.name.to_string(), method: head.method.to_string() }),
