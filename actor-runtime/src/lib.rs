@@ -79,6 +79,8 @@ pub mod schema;
 mod server;
 pub mod service;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transport;
 
 pub use actor::{Actor, Overflow};

@@ -16,7 +16,7 @@ mod config;
 pub(crate) mod current;
 pub(crate) mod deadlines;
 mod schedule;
-mod task;
+pub(crate) mod task;
 
 use std::{
     any::{Any, TypeId},

@@ -79,7 +79,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-pub(super) fn spawn<F>(runtime: &Handle, future: F) -> Task<F::Output>
+pub(crate) fn spawn<F>(runtime: &Handle, future: F) -> Task<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {

@@ -1,0 +1,66 @@
+//! A network that exists only in memory, with faults, for tests that repeat exactly.
+//!
+//! A [`SimNet`] carries the datagrams of QUIC between [`SimHost`]s. Everything it decides it draws from its seed, and
+//! its time is tokio's, which a test pauses: seconds of the network then pass in milliseconds, and the same seed gives
+//! the same run, datagram for datagram.
+//!
+//! ```text
+//!   endpoint → SimSocket ─ send ─▶ World ── lost · cut · duplicated
+//!                                    │
+//!                                    ▼ ordered by (due time, sequence)
+//!                                 on the way ◀── driver: one task, one timer
+//!                                    │
+//!                                    ▼ cut · full · unreachable
+//!   endpoint ◀─ receive ─ SimSocket: its buffer
+//! ```
+//!
+//! ```
+//! use std::time::Duration;
+//! use actor_runtime::testing::SimNet;
+//!
+//! let net = SimNet::new(7);
+//! let (client, server) = (net.host("client"), net.host("server"));
+//! net.latency(Duration::from_millis(20)..=Duration::from_millis(60)).loss(0.05);
+//! net.link(&client, &server).duplicate(0.01); // that direction only
+//! net.partition(&client, &server);
+//! net.heal_all();
+//! assert_eq!(net.counts().sent, 0); // nobody has sent anything yet
+//! ```
+//!
+//! # What it takes for runs to repeat
+//!
+//! 1. A runtime of tokio's `current_thread` flavour whose clock is paused from the start (`start_paused`). On any other
+//!    the network works too, in the order that threads and real time give.
+//! 2. Endpoints whose own randomness is seeded (`EndpointConfig::rng_seed`): QUIC draws packet numbers, the order and
+//!    padding of its parameters, and the sizes of stateless resets from it.
+//! 3. Certificates whose sizes do not vary. Keys, nonces and connection ids come from the operating system in every
+//!    run: they change what datagrams contain, but not how long they are, and the network looks at lengths only. A
+//!    signature of ECDSA is 70 to 72 bytes by chance, both in a certificate and in the handshake, and moves everything
+//!    that follows it: use Ed25519, whose signatures have 64. The serial number that `rcgen` derives from a key loses its
+//!    leading zero bytes: set one.
+//! 4. Configurations of TLS that are new in each run. A client's remembers sessions, and its second run resumes those
+//!    of the first with a shorter handshake.
+//!
+//! # How exact time is
+//!
+//! Tokio's timers end at whole milliseconds. A datagram is due at the exact time that was drawn for it, and datagrams
+//! arrive in the order of those times, but a receiver is woken at the first millisecond that is not before it. Bounds
+//! of latency in whole milliseconds are therefore kept exactly; finer ones are seen rounded up.
+
+mod counts;
+mod datagram;
+mod driver;
+mod host;
+mod link;
+mod log;
+mod net;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub use counts::Counts;
+pub use host::SimHost;
+pub use link::SimLink;
+pub use log::{Event, Fate, Log};
+pub use net::SimNet;
