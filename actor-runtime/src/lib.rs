@@ -59,6 +59,7 @@
 //! - [`Failure`] and [`CallError`]: every way a call can end.
 //! - [`current_ctx`]: what a handler knows about its call.
 //! - [`Node`]: several nodes in one process, settings, layers.
+//! - [`Trust`]: certificates, and whom a node believes.
 //!
 //! The promises about order, ending and delivery (S1 to S13) stand in `docs/semantics.md` of the repository.
 
@@ -82,6 +83,7 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
+mod trust;
 
 pub use actor::{Actor, Overflow};
 pub use actor_id::{ActorId, NodeId};
@@ -99,6 +101,7 @@ pub use names::{
 pub use node::{Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
 pub use server::{ActorServer, BindError, RegisterError, Registration, ShutdownError};
 pub use service::Status;
+pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustError};
 
 /// What generated code uses. Nothing here is for people, and all of it may change.
 #[doc(hidden)]
