@@ -32,6 +32,16 @@ impl ActorId {
     pub fn node(&self) -> NodeId {
         self.node
     }
+
+    /// As it travels: the node's number, then the registration's.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.node.0) | u128::from(self.serial) << 64).to_le_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        let both = u128::from_le_bytes(bytes);
+        Self { node: NodeId(both as u64), serial: (both >> 64) as u64 }
+    }
 }
 
 impl fmt::Display for ActorId {

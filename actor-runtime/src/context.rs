@@ -100,7 +100,7 @@ impl ActorContext {
 
     /// Who made the call. `None` in a task made by [`spawn`](Self::spawn), and for a caller that did not say.
     pub fn caller(&self) -> Option<Caller> {
-        self.call.as_ref().and_then(|call| call.head().caller)
+        self.call.as_ref().and_then(|call| call.head().caller.clone())
     }
 
     /// How much time the call has left; `None` if it has no deadline.

@@ -67,7 +67,7 @@ impl<'a> LayerCall<'a> {
 
     /// Who calls.
     pub fn caller(&self) -> Option<Caller> {
-        self.call.head().caller
+        self.call.head().caller.clone()
     }
 
     /// What travels with the call.

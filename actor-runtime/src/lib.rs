@@ -75,6 +75,7 @@ mod names;
 mod node;
 mod panics;
 pub mod prelude;
+#[allow(dead_code)]
 mod proto;
 pub mod schema;
 mod server;

@@ -62,6 +62,10 @@ impl Target for ActorCell {
         self.methods.services()
     }
 
+    fn methods(&self) -> &'static [&'static [&'static Method]] {
+        self.methods.by_service()
+    }
+
     fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused> {
         let head = call.head();
         let deadline = head.deadline;

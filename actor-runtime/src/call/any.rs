@@ -6,7 +6,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 
 use super::{CallHead, Failure, Far, Stage, WireReply};
-use crate::{codec::CodecError, service::Status};
+use crate::{
+    codec::CodecError,
+    service::{Method, Status},
+};
 
 /// A call without its types. Written by the runtime only; public because generated code carries it.
 pub trait AnyCall: Any + Send + Sync {
@@ -72,6 +75,11 @@ pub trait AnyCall: Any + Send + Sync {
 
     /// Its reply came from far away.
     fn receive(&self, reply: WireReply);
+
+    /// All methods of the caller's service, as the caller knows them; none if it came from elsewhere.
+    fn service(&self) -> &'static [&'static Method] {
+        &[]
+    }
 
     /// For finding out the types again.
     fn as_any(&self) -> &dyn Any;

@@ -6,6 +6,7 @@ use super::{Hop, Link, Metadata};
 use crate::{
     actor_id::{ActorId, NodeId},
     service::Method,
+    trust::Peer,
 };
 
 /// What everybody who carries a call may know of it. Fixed before the call is handed to anyone.
@@ -38,11 +39,20 @@ impl CallHead {
 }
 
 /// Who made a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caller {
     /// The caller's node.
     pub node: NodeId,
     /// The actor in whose turn the call was made; none if it was made outside a turn.
     pub actor: Option<ActorId>,
+    /// Who the caller's node has proved to be; none for a caller of this process.
+    pub identity: Option<Peer>,
+}
+
+impl Caller {
+    /// A caller of this process.
+    pub(crate) fn here(node: NodeId, actor: Option<ActorId>) -> Self {
+        Self { node, actor, identity: None }
+    }
 }

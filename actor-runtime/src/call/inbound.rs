@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// A call whose arguments came as bytes and whose reply leaves as bytes.
-pub(crate) struct InboundCall {
+pub(crate) struct InboundCall<S> {
     head: CallHead,
-    sink: Box<dyn ReplySink>,
+    sink: S,
     state: Mutex<State>,
 }
 
@@ -40,13 +40,16 @@ pub enum WireReply {
 }
 
 /// The way back to the caller.
-pub(crate) trait ReplySink: Send + Sync {
+pub(crate) trait ReplySink: Send + Sync + 'static {
+    /// The call has left the queue: a turn has it, or it will never run. May be called again.
+    fn begun(&self);
+
     /// Sends the end of the call; called at most once.
     fn send(&self, reply: WireReply);
 }
 
-impl InboundCall {
-    pub(crate) fn new(head: CallHead, body: Bytes, sink: Box<dyn ReplySink>) -> Self {
+impl<S: ReplySink> InboundCall<S> {
+    pub(crate) fn new(head: CallHead, body: Bytes, sink: S) -> Self {
         let state = State { phase: Phase::default(), body: Some(body), reply: None };
         Self { head, sink, state: Mutex::new(state) }
     }
@@ -66,7 +69,7 @@ impl InboundCall {
     }
 }
 
-impl AnyCall for InboundCall {
+impl<S: ReplySink> AnyCall for InboundCall<S> {
     fn head(&self) -> &CallHead {
         &self.head
     }
@@ -88,6 +91,7 @@ impl AnyCall for InboundCall {
         let Some(ended) = state.phase.end() else { return };
         state.body = None;
         drop(state);
+        self.sink.begun();
         ended.notify();
     }
 
@@ -136,7 +140,12 @@ impl AnyCall for InboundCall {
 
     fn claim_encoded(&self) -> Option<Result<Bytes, CodecError>> {
         let mut state = lock(&self.state);
-        if state.phase.claim() { state.body.take().map(Ok) } else { None }
+        let body = if state.phase.claim() { state.body.take() } else { None };
+        drop(state);
+        if body.is_some() {
+            self.sink.begun();
+        }
+        body.map(Ok)
     }
 
     fn accept_encoded(&self, status: Status, body: Bytes, publish: bool) {

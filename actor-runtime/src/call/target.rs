@@ -14,8 +14,16 @@ pub(crate) trait Target: Send + Sync {
     /// The services that it serves, for error texts.
     fn services(&self) -> String;
 
+    /// The methods that it serves, service by service.
+    fn methods(&self) -> &'static [&'static [&'static Method]];
+
     /// Takes the call: from now on it will be over some time, without anybody's further help.
     fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused>;
+
+    /// Takes calls that arrived together, in their order; gives those that it did not take.
+    fn admit_all(&self, calls: &mut dyn Iterator<Item = Arc<dyn AnyCall>>) -> Vec<Refused> {
+        calls.filter_map(|call| self.admit(call).err()).collect()
+    }
 
     /// Refuses new calls and ends when what is queued is done.
     fn stop(&self, reason: StopReason);

@@ -306,6 +306,10 @@ impl<S: Service> AnyCall for TypedCall<S> {
         self.end(Outcome::Wire(reply));
     }
 
+    fn service(&self) -> &'static [&'static Method] {
+        S::METHODS
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -128,7 +128,7 @@ fn prepare<'a>(
         head.metadata = options.metadata.take();
     }
     let in_turn = context::with_current(|context| {
-        head.caller = Some(Caller { node: context.node().id(), actor: Some(context.actor_id()) });
+        head.caller = Some(Caller::here(context.node().id(), Some(context.actor_id())));
         head.chain = context.link();
         head.deadline = match (head.deadline, context.deadline()) {
             (Some(own), Some(inherited)) => Some(own.min(inherited)),
@@ -136,7 +136,7 @@ fn prepare<'a>(
         };
     });
     if in_turn.is_none() {
-        head.caller = Some(Caller { node: node.id(), actor: None });
+        head.caller = Some(Caller::here(node.id(), None));
     }
     match &head.chain {
         Some(chain) if chain.length > Link::MAX => return Err(too_deep(chain)),

@@ -23,8 +23,10 @@ use crate::{
     names::Resolver,
     node::deadlines::Sweep,
     panics::text_of,
+    proto::Order,
+    service::Method,
     sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
-    transport::loopback::Reroute,
+    transport::Reroute,
 };
 
 /// One handle: whom it calls, and the calls that wait to be sent.
@@ -37,6 +39,8 @@ pub(super) struct Gate {
     /// lock of `state`, so it cannot be set while a call waits; a call that has read it just before it was taken back
     /// is refused like any other that was on its way.
     open: AtomicBool,
+    /// What keeps short calls behind a long one that was made before.
+    order: Order,
     state: Mutex<State>,
     this: Weak<Self>,
 }
@@ -71,7 +75,8 @@ impl Gate {
             first.get_or_init(|| route.clone());
         }
         let state = Mutex::new(State { route, finding: false, queue: VecDeque::new(), watched: false });
-        Arc::new_cyclic(|this| Self { target, options, first, open, state, this: this.clone() })
+        let order = Order::default();
+        Arc::new_cyclic(|this| Self { target, options, first, open, order, state, this: this.clone() })
     }
 
     /// A handle of its own to the same actor, by the same way.
@@ -108,7 +113,8 @@ impl Gate {
 
     /// The registration that has the name now.
     pub(super) async fn identify(&self) -> Result<ActorId, Failure> {
-        self.find(self.node()?).await?.identify()
+        let node = self.node()?;
+        self.find(node, &[]).await?.identify(node).await
     }
 
     /// Sends a call, or keeps it until the way is known. It will be over some time, whatever happens.
@@ -116,14 +122,14 @@ impl Gate {
         if self.open.load(Ordering::Acquire)
             && let Some(route) = self.first.get()
         {
-            return self.send(route, call);
+            return self.send(node, route, call);
         }
         let state = lock(&self.state);
         match &state.route {
             Some(route) if !state.finding => {
                 let route = route.clone();
                 drop(state);
-                self.send(&route, call);
+                self.send(node, &route, call);
             }
             _ => {
                 self.wait(node, state, Queued { call, before: None });
@@ -131,8 +137,8 @@ impl Gate {
         }
     }
 
-    fn send(&self, route: &Route, call: Arc<dyn AnyCall>) {
-        if let Err(refused) = route.send(call, None, || self.this.clone()) {
+    fn send(&self, node: &Node, route: &Route, call: Arc<dyn AnyCall>) {
+        if let Err(refused) = route.send(node, call, None, &self.order, || self.this.clone()) {
             self.refused(refused, None);
         }
     }
@@ -174,7 +180,12 @@ impl Gate {
         }
     }
 
-    async fn find(&self, node: &Node) -> Result<Route, Failure> {
+    /// The service that is called: a client calls one only.
+    fn service(&self) -> &'static [&'static Method] {
+        lock(&self.state).queue.front().map_or(&[], |queued| queued.call.service())
+    }
+
+    async fn find(&self, node: &Node, methods: &'static [&'static Method]) -> Result<Route, Failure> {
         let Target { resolver, name, pinned, .. } = &self.target;
         let patience = node.config().default_timeout;
         let found = tokio::select! {
@@ -187,7 +198,7 @@ impl Gate {
         let unreachable =
             |detail: String| Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail);
         let found = found.map_err(|error| unreachable(error.to_string()))?;
-        Route::open(node, name, &found, *pinned)
+        Route::open(node, name, &found, *pinned, methods).await
     }
 
     /// Lets calls pass without the lock from now on, if they go by the way that was found first.
@@ -198,7 +209,7 @@ impl Gate {
     }
 
     /// Sends what waits by this way, as long as the way is good.
-    fn send_queued(&self, route: &Arc<Route>) {
+    fn send_queued(&self, node: &Node, route: &Arc<Route>) {
         loop {
             let mut state = lock(&self.state);
             let same = state.route.as_ref().is_some_and(|present| Arc::ptr_eq(present, route));
@@ -210,7 +221,7 @@ impl Gate {
                 continue;
             }
             // Encoding runs code of the arguments; this is not the task of the caller, which its panic is meant for.
-            let send = || route.send(call.clone(), before.clone(), || self.this.clone());
+            let send = || route.send(node, call.clone(), before.clone(), &self.order, || self.this.clone());
             match catch_unwind(AssertUnwindSafe(send)) {
                 Ok(Ok(())) => {}
                 Ok(Err(refused)) => self.refused(refused, before),
@@ -237,11 +248,11 @@ struct Finding {
 impl Finding {
     async fn let_through(mut self) {
         loop {
-            match self.gate.find(&self.node).await {
+            match self.gate.find(&self.node, self.gate.service()).await {
                 Ok(route) => {
                     let route = Arc::new(route);
                     lock(&self.gate.state).route = Some(route.clone());
-                    self.gate.send_queued(&route);
+                    self.gate.send_queued(&self.node, &route);
                 }
                 Err(failure) => {
                     let queue = std::mem::take(&mut lock(&self.gate.state).queue);

@@ -9,6 +9,7 @@
 mod call;
 mod ext;
 mod gate;
+mod identify;
 mod route;
 
 use std::{fmt, sync::Arc};

@@ -2,13 +2,16 @@
 
 use std::sync::{Arc, Weak};
 
+use super::identify::identify;
 use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, Delivery, Failure, FailureKind, Refused, Target},
-    names::{Address, ResolveResult, ResolvedEndpoint, stale, unknown},
+    names::{ResolveResult, ResolvedEndpoint, stale, unknown},
     node::LocalCalls,
-    transport::loopback::{Link, Outgoing, Reroute},
+    proto::Order,
+    service::Method,
+    transport::{Binding, Differences, Outgoing, Reroute},
 };
 
 /// A way to one actor.
@@ -21,16 +24,17 @@ enum Way {
     /// The actor is on the caller's node: calls go to its mailbox as they are.
     Direct(Arc<dyn Target>),
     /// Calls are encoded.
-    Link(Arc<Link>),
+    Link(Arc<Binding>, Differences),
 }
 
 impl Route {
     /// Chooses among what was resolved, and connects.
-    pub(super) fn open(
+    pub(super) async fn open(
         node: &Node,
         name: &str,
         found: &ResolveResult,
         pinned: Option<ActorId>,
+        methods: &'static [&'static Method],
     ) -> Result<Self, Failure> {
         let Some(endpoint) = found.first() else {
             return Err(pinned.map_or_else(|| nothing_found(node, name, found), gone));
@@ -43,15 +47,12 @@ impl Route {
         }
         endpoint.actor = pinned.or(endpoint.actor);
         let own = node.directory().address().as_ref() == Some(&endpoint.address);
-        let way = match &endpoint.address {
-            _ if own && node.local_calls() == LocalCalls::Direct => Way::Direct(here(node, &endpoint)?),
-            Address::Loopback(number) => Way::Link(Link::connect(node, *number)?),
-            address => {
-                let detail = format!(
-                    "{address} is a socket address, and only `loopback:` addresses can be called yet"
-                );
-                return Err(Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail));
-            }
+        let way = if own && node.local_calls() == LocalCalls::Direct {
+            Way::Direct(here(node, &endpoint)?)
+        } else {
+            let link = node.links().connect(node, &endpoint.address).await?;
+            let differences = link.compare(node, methods).await?;
+            Way::Link(link.bind(node.namespace().as_str(), &endpoint.name, endpoint.actor)?, differences)
         };
         Ok(Self { endpoint, way })
     }
@@ -61,19 +62,21 @@ impl Route {
     }
 
     /// The registration that this leads to.
-    pub(super) fn identify(&self) -> Result<ActorId, Failure> {
+    pub(super) async fn identify(&self, node: &Node) -> Result<ActorId, Failure> {
         match (&self.way, self.endpoint.actor) {
             (Way::Direct(target), _) => Ok(target.id()),
-            (Way::Link(_), Some(actor)) => Ok(actor),
-            (Way::Link(link), None) => link.identify(&self.endpoint.name),
+            (Way::Link(..), Some(actor)) => Ok(actor),
+            (Way::Link(binding, _), None) => identify(node, binding, &self.endpoint.name).await,
         }
     }
 
     /// Sends a call on its way.
     pub(super) fn send(
         &self,
+        node: &Node,
         call: Arc<dyn AnyCall>,
         before: Option<Failure>,
+        order: &Order,
         client: impl FnOnce() -> Weak<dyn Reroute>,
     ) -> Result<(), Refused> {
         match &self.way {
@@ -87,13 +90,12 @@ impl Route {
                 call.check_encoding();
                 target.admit(call)
             }
-            Way::Link(link) => link.send(Outgoing {
-                call,
-                before,
-                name: &self.endpoint.name,
-                actor: self.endpoint.actor,
-                client: client(),
-            }),
+            Way::Link(binding, differences) => {
+                if let Some(failure) = differences.refusal(call.head().method) {
+                    return Err(Refused { call, failure });
+                }
+                binding.send(node, Outgoing { call, before, order: Some(order), client: client() })
+            }
         }
     }
 }

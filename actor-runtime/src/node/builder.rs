@@ -9,6 +9,7 @@ use crate::{
     names::{Directory, Namespace, Resolver},
     service::MethodTables,
     sync::{AtomicU64, Mutex},
+    transport::Links,
 };
 
 /// How a node's clients reach the actors of the same node.
@@ -106,6 +107,7 @@ impl NodeBuilder {
                 extensions: Mutex::default(),
                 local_calls: self.local_calls,
                 methods: MethodTables::default(),
+                links: Links::default(),
                 client_layers: self.client_layers.into(),
                 server_layers: self.server_layers.into(),
             }),

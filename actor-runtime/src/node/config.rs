@@ -31,6 +31,14 @@ pub struct Config {
     pub max_overlap: usize,
     /// The largest encoded arguments or reply, in bytes: 64 MiB. Values that are not encoded are not limited.
     pub max_message_bytes: usize,
+    /// How many calls to one actor another node may have here before they have begun: 1024. Further ones wait at
+    /// their callers.
+    pub call_credit: u32,
+    /// How many bytes of arguments of such calls a connection may hold in all: 64 MiB.
+    pub connection_bytes: u64,
+    /// Arguments and replies that are longer get a stream of their own, so that short ones need not wait for them:
+    /// 32 KiB; at most 128 KiB.
+    pub own_stream_bytes: usize,
 }
 
 impl Config {
@@ -58,6 +66,9 @@ impl Default for Config {
             mailbox_capacity: 64,
             max_overlap: 1024,
             max_message_bytes: 64 * 1024 * 1024,
+            call_credit: 1024,
+            connection_bytes: 64 * 1024 * 1024,
+            own_stream_bytes: 32 * 1024,
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::{
     names::{Directory, Resolver},
     service::MethodTables,
     sync::{AtomicU64, Mutex, Ordering, lock},
+    transport::Links,
 };
 use deadlines::{Deadlines, Sweep};
 
@@ -62,6 +63,16 @@ pub struct Node {
     inner: Arc<Inner>,
 }
 
+/// A node that is not kept alive.
+#[derive(Clone)]
+pub(crate) struct WeakNode(Weak<Inner>);
+
+impl WeakNode {
+    pub(crate) fn upgrade(&self) -> Option<Node> {
+        self.0.upgrade().map(|inner| Node { inner })
+    }
+}
+
 struct Inner {
     id: NodeId,
     config: Config,
@@ -76,6 +87,7 @@ struct Inner {
     extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     local_calls: LocalCalls,
     methods: MethodTables,
+    links: Links,
     client_layers: Arc<[Arc<dyn Layer>]>,
     server_layers: Arc<[Arc<dyn Layer>]>,
 }
@@ -184,6 +196,15 @@ impl Node {
         &self.inner.methods
     }
 
+    /// The node's connections.
+    pub(crate) fn links(&self) -> &Links {
+        &self.inner.links
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakNode {
+        WeakNode(Arc::downgrade(&self.inner))
+    }
+
     pub(crate) fn local_calls(&self) -> LocalCalls {
         self.inner.local_calls
     }
@@ -221,6 +242,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.links.close("its node was dropped");
         self.sweeper.abort();
     }
 }

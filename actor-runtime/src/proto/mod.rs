@@ -1,18 +1,33 @@
-//! What travels: envelopes of calls and replies, as records that a peer may skip.
+//! What travels between two nodes: the records, and the machine that says which may follow which.
+//!
+//! Bytes and time go in, bytes and events come out; there is no socket, no task and no clock here. The format is
+//! specified to the byte in `docs/wire.md`.
 //!
 //! ```text
-//!   frame  = varint(length of the header) header body
-//!   header = record*                   record = varint(tag) varint(length) bytes
-//!   body   = the arguments, or the reply, one after the other in postcard
+//!                     ┌────────────── Machine ──────────────┐
+//!   call, cancel ───► │ calling: numbers, credit, queues    │ ──► Outbox: control, lane, bodies
+//!   reply, started ─► │ serving: bodies, order, credit      │
+//!   FrameReader ────► │ handshake, services, goodbye, limits│ ──► Event: call, reply, abandoned, …
+//!                     └─────────────────────────────────────┘
 //! ```
 //!
-//! A record with a tag that the reader does not know is skipped; one that is known and malformed is an error, named
-//! by its tag. No input makes these functions panic, or allocate more than the frame is long.
+//! A record with a tag that the reader does not know is skipped, and so is a frame of an unknown kind; one that is known
+//! and malformed is an error, named by its tag. No input makes these functions panic, or keep more than the limits say.
 
 mod call;
+mod frame;
+mod hello;
+mod machine;
 mod record;
 mod reply;
 
-pub(crate) use call::CallHeader;
+pub(crate) use call::{Bind, CallContext, CallHeader};
+use frame::kind;
+pub(crate) use frame::{Frame, FrameReader};
+pub(crate) use hello::{Grants, Hello, ServiceDigest, ServiceTable, StreamKind, VERSIONS};
+pub(crate) use machine::{
+    Abort, Account, CloseCode, Closing, Event, Expected, Lost, Machine, NewCall, Order, RefusedCall,
+    Settings, StreamWork,
+};
 pub(crate) use record::FrameError;
 pub(crate) use reply::ReplyHeader;

@@ -1,86 +1,99 @@
-use bytes::{BufMut, Bytes, BytesMut};
+//! Records, the stuff of all headers: `varint(tag) varint(length) bytes`.
 
-/// The largest header that is read.
-const MAX_HEADER: usize = 64 * 1024;
+use bytes::{BufMut, Bytes, BytesMut};
 
 /// Why bytes are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
     #[error("the frame ends too early")]
     Short,
-    #[error("the header of {0} bytes is longer than {MAX_HEADER}")]
-    LongHeader(u64),
+    #[error("the frame of {0} bytes is longer than the {1} that are allowed here")]
+    Long(u32, u32),
     #[error("the record with tag {0} is malformed")]
     Record(u64),
     #[error("the record with tag {0} is missing")]
     Missing(u64),
 }
 
-/// Writes the records of a header, and puts the length of the header in front of them.
-pub(super) struct Records {
-    out: BytesMut,
+/// What stands in front of every frame: the length of all that follows it, the kind, the length of the header.
+pub(super) const PREFIX: usize = 4 + 1 + 2;
+
+/// Writes one frame at the end of a buffer: its header record by record, then its body.
+///
+/// A frame is written whole or not at all.
+pub(super) struct FrameWriter<'a> {
+    out: &'a mut BytesMut,
     start: usize,
 }
 
-/// Room for the header's length; the headers of nearly all calls fit in two bytes of varint.
-const LENGTH_ROOM: usize = 3;
-
-impl Records {
-    pub(super) fn new(mut out: BytesMut) -> Self {
+impl<'a> FrameWriter<'a> {
+    pub(super) fn new(out: &'a mut BytesMut, kind: u8) -> Self {
         let start = out.len();
-        out.put_bytes(0, LENGTH_ROOM);
+        out.put_slice(&[0, 0, 0, 0, kind, 0, 0]);
         Self { out, start }
     }
 
     pub(super) fn bytes(&mut self, tag: u64, value: &[u8]) {
-        put_varint(&mut self.out, tag);
-        put_varint(&mut self.out, value.len() as u64);
+        put_varint(self.out, tag);
+        put_varint(self.out, value.len() as u64);
         self.out.put_slice(value);
     }
 
     pub(super) fn varint(&mut self, tag: u64, value: u64) {
-        put_varint(&mut self.out, tag);
-        put_varint(&mut self.out, varint_length(value) as u64);
-        put_varint(&mut self.out, value);
+        put_varint(self.out, tag);
+        put_varint(self.out, varint_length(value) as u64);
+        put_varint(self.out, value);
     }
 
     /// A record of several parts, each but the last with its length in front.
     pub(super) fn parts(&mut self, tag: u64, fixed: &[u8], head: &str, tail: &str) {
         let length = fixed.len() + varint_length(head.len() as u64) + head.len() + tail.len();
-        put_varint(&mut self.out, tag);
-        put_varint(&mut self.out, length as u64);
+        put_varint(self.out, tag);
+        put_varint(self.out, length as u64);
         self.out.put_slice(fixed);
-        put_varint(&mut self.out, head.len() as u64);
+        put_varint(self.out, head.len() as u64);
         self.out.put_slice(head.as_bytes());
         self.out.put_slice(tail.as_bytes());
     }
 
-    /// The buffer, ready for the body. `Err` with the length if the header is longer than a peer would read.
-    pub(super) fn finish(mut self) -> Result<BytesMut, usize> {
-        let length = self.out.len() - self.start - LENGTH_ROOM;
-        if length > MAX_HEADER {
-            return Err(length);
-        }
-        // A varint may be longer than it need be: three bytes hold what MAX_HEADER allows.
-        let low = |shift: usize| (length >> shift & 0x7f) as u8;
-        self.out[self.start..self.start + LENGTH_ROOM].copy_from_slice(&[
-            low(0) | 0x80,
-            low(7) | 0x80,
-            low(14),
-        ]);
-        Ok(self.out)
+    /// Records that were written before.
+    pub(super) fn records(&mut self, records: &[u8]) {
+        self.out.put_slice(records);
+    }
+
+    /// Ends the frame with its body. `Err` with the length if the header is longer than a peer would read; nothing is
+    /// written then.
+    pub(super) fn finish(self, body: &[u8]) -> Result<(), HeaderTooLong> {
+        let header = self.out.len() - self.start - PREFIX;
+        let Ok(short) = u16::try_from(header) else {
+            self.out.truncate(self.start);
+            return Err(HeaderTooLong(header));
+        };
+        self.out.put_slice(body);
+        let length = (self.out.len() - self.start - 4) as u32;
+        self.out[self.start..self.start + 4].copy_from_slice(&length.to_le_bytes());
+        self.out[self.start + 5..self.start + PREFIX].copy_from_slice(&short.to_le_bytes());
+        Ok(())
+    }
+
+    /// Ends a frame of a few short records, which no header is too small for.
+    pub(super) fn finish_short(self) {
+        // Records of bounded length only: the error is impossible, and would write nothing.
+        let _ = self.finish(&[]);
     }
 }
 
-/// The header and the body of a frame.
-pub(super) fn split(frame: &Bytes) -> Result<(&[u8], Bytes), FrameError> {
-    let mut rest = &frame[..];
-    let length = take_varint(&mut rest).ok_or(FrameError::Short)?;
-    if length > MAX_HEADER as u64 {
-        return Err(FrameError::LongHeader(length));
-    }
-    let header = take(&mut rest, length as usize).ok_or(FrameError::Short)?;
-    let body = frame.slice(frame.len() - rest.len()..);
+/// A header of so many bytes: longer than a frame can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeaderTooLong(pub(crate) usize);
+
+/// The header and the body of what follows a frame's length and kind.
+pub(super) fn split(rest: &Bytes) -> Result<(&[u8], Bytes), FrameError> {
+    let mut left = &rest[..];
+    let length = take(&mut left, 2).ok_or(FrameError::Short)?;
+    let length = u16::from_le_bytes([length[0], length[1]]);
+    let header = take(&mut left, usize::from(length)).ok_or(FrameError::Short)?;
+    let body = rest.slice(rest.len() - left.len()..);
     Ok((header, body))
 }
 
@@ -138,7 +151,7 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+pub(super) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let byte = take(rest, 1)?[0];
@@ -154,7 +167,7 @@ fn take_varint(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn put_varint(out: &mut BytesMut, mut value: u64) {
+pub(super) fn put_varint(out: &mut BytesMut, mut value: u64) {
     while value >= 0x80 {
         out.put_u8(value as u8 | 0x80);
         value >>= 7;
@@ -188,19 +201,26 @@ mod tests {
 
     #[test]
     fn a_header_is_cut_from_its_body_whatever_its_length() {
-        for length in [0, 1, 200, 20_000, MAX_HEADER - 8] {
-            let mut records = Records::new(BytesMut::new());
-            records.bytes(9, &vec![7; length]);
-            let mut frame = records.finish().unwrap();
-            frame.put_slice(b"body");
-            let frame = frame.freeze();
-            let (header, body) = split(&frame).unwrap();
-            let all: Vec<_> = ReadRecords(header).collect();
+        for length in [0, 1, 200, 20_000, 65_531] {
+            let mut out = BytesMut::from(&b"before"[..]);
+            let mut writer = FrameWriter::new(&mut out, 3);
+            writer.bytes(9, &vec![7; length]);
+            writer.finish(b"body").unwrap();
+            let frame = out.freeze().slice(6..);
+            assert_eq!(frame[..5], [((frame.len() - 4) as u32).to_le_bytes().as_slice(), &[3]].concat());
+            let (header, body) = split(&frame.slice(5..)).map(|(h, b)| (h.to_vec(), b)).unwrap();
+            let all: Vec<_> = ReadRecords(&header).collect();
             assert_eq!(all, [Ok((9, &vec![7; length][..]))]);
             assert_eq!(&body[..], b"body");
         }
-        let mut records = Records::new(BytesMut::new());
-        records.bytes(9, &vec![7; MAX_HEADER]);
-        assert!(records.finish().is_err());
+    }
+
+    #[test]
+    fn a_header_that_is_too_long_leaves_nothing_behind() {
+        let mut out = BytesMut::from(&b"before"[..]);
+        let mut writer = FrameWriter::new(&mut out, 3);
+        writer.bytes(9, &vec![7; 65_600]);
+        assert!(writer.finish(b"body").is_err());
+        assert_eq!(&out[..], b"before");
     }
 }

@@ -1,6 +1,11 @@
+//! The frame that ends a call.
+
 use bytes::{Bytes, BytesMut};
 
-use super::record::{FrameError, ReadRecords, Records, fixed, parts, split, text, varint};
+use super::{
+    kind,
+    record::{FrameError, FrameWriter, HeaderTooLong, ReadRecords, fixed, parts, split, text, varint},
+};
 use crate::{
     call::{Delivery, Failure, FailureKind, Hop, Link, WireReply},
     service::Status,
@@ -11,6 +16,8 @@ use crate::{
 pub(crate) struct ReplyHeader {
     /// The call that ended.
     pub(crate) call: u64,
+    /// The body comes on a stream of its own, and has this length.
+    pub(crate) body_length: Option<u64>,
     pub(crate) reply: WireReply,
 }
 
@@ -23,6 +30,7 @@ const METHOD: u64 = 6;
 const ACTOR: u64 = 7;
 const ENDPOINT: u64 = 8;
 const HOP: u64 = 9;
+const BODY_LENGTH: u64 = 11;
 
 const REPLIED: u8 = 0;
 const APPLICATION_ERROR: u8 = 1;
@@ -31,44 +39,57 @@ const FAILED: u8 = 2;
 /// A text that does not fit is cut here: a panic message can be of any length.
 const MAX_TEXT: usize = 4096;
 
-impl ReplyHeader {
-    /// Writes the header and the body.
-    pub(crate) fn encode(&self, out: BytesMut) -> Result<BytesMut, usize> {
-        let mut records = Records::new(out);
-        records.varint(CALL, self.call);
-        match &self.reply {
-            WireReply::Ended(status, body) => {
-                let status = if *status == Status::Replied { REPLIED } else { APPLICATION_ERROR };
-                records.bytes(STATUS, &[status]);
-                let mut out = records.finish()?;
-                out.extend_from_slice(body);
-                Ok(out)
+/// Writes the end of a call; its body goes elsewhere if it is longer than `own_stream`, and then that is the answer.
+pub(super) fn encode_reply(
+    call: u64,
+    reply: &WireReply,
+    own_stream: usize,
+    out: &mut BytesMut,
+) -> Result<Option<Bytes>, HeaderTooLong> {
+    let mut frame = FrameWriter::new(out, kind::REPLY);
+    frame.varint(CALL, call);
+    match reply {
+        WireReply::Ended(status, body) => {
+            let status = if *status == Status::Replied { REPLIED } else { APPLICATION_ERROR };
+            frame.bytes(STATUS, &[status]);
+            if body.len() > own_stream {
+                frame.varint(BODY_LENGTH, body.len() as u64);
+                frame.finish(&[])?;
+                return Ok(Some(body.clone()));
             }
-            WireReply::Failed(failure) => {
-                records.bytes(STATUS, &[FAILED]);
-                records.bytes(KIND, &[failure.kind().code()]);
-                records.bytes(DELIVERY, &[failure.delivery().code()]);
-                let texts = [
-                    (DETAIL, failure.detail()),
-                    (METHOD, failure.method()),
-                    (ACTOR, failure.actor()),
-                    (ENDPOINT, failure.endpoint()),
-                ];
-                for (tag, text) in texts {
-                    records.bytes(tag, cut(text).as_bytes());
-                }
-                for hop in failure.hops().iter().take(Link::MAX) {
-                    records.parts(HOP, &[], cut(&hop.actor), cut(&hop.method));
-                }
-                records.finish()
-            }
+            frame.finish(body)?;
+        }
+        WireReply::Failed(failure) => {
+            frame.bytes(STATUS, &[FAILED]);
+            write_failure(&mut frame, failure);
+            frame.finish(&[])?;
         }
     }
+    Ok(None)
+}
 
+fn write_failure(frame: &mut FrameWriter<'_>, failure: &Failure) {
+    frame.bytes(KIND, &[failure.kind().code()]);
+    frame.bytes(DELIVERY, &[failure.delivery().code()]);
+    let texts = [
+        (DETAIL, failure.detail()),
+        (METHOD, failure.method()),
+        (ACTOR, failure.actor()),
+        (ENDPOINT, failure.endpoint()),
+    ];
+    for (tag, text) in texts {
+        frame.bytes(tag, cut(text).as_bytes());
+    }
+    for hop in failure.hops().iter().take(Link::MAX) {
+        frame.parts(HOP, &[], cut_name(&hop.actor), cut_name(&hop.method));
+    }
+}
+
+impl ReplyHeader {
     /// Reads a frame.
-    pub(crate) fn decode(frame: &Bytes) -> Result<Self, FrameError> {
-        let (header, body) = split(frame)?;
-        let (mut call, mut status) = (None, None);
+    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+        let (header, body) = split(rest)?;
+        let (mut call, mut status, mut body_length) = (None, None, None);
         let (mut kind, mut delivery) = (FailureKind::Internal, Delivery::Unknown);
         let (mut detail, mut method, mut actor, mut endpoint) = ("", "", "", "");
         let mut hops = Vec::new();
@@ -82,6 +103,7 @@ impl ReplyHeader {
                 DETAIL => detail = text(tag, value)?,
                 METHOD => method = text(tag, value)?,
                 ACTOR => actor = text(tag, value)?,
+                BODY_LENGTH => body_length = Some(varint(tag, value)?),
                 ENDPOINT => endpoint = text(tag, value)?,
                 HOP if hops.len() < Link::MAX => {
                     let ([], actor, method) = parts::<0>(tag, value)?;
@@ -100,74 +122,23 @@ impl ReplyHeader {
             }
             _ => return Err(FrameError::Record(STATUS)),
         };
-        Ok(Self { call: call.ok_or(FrameError::Missing(CALL))?, reply })
+        Ok(Self { call: call.ok_or(FrameError::Missing(CALL))?, body_length, reply })
     }
 }
 
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MAX_TEXT);
+    cut_at(text, MAX_TEXT)
+}
+
+/// So short that a whole chain of them fits into a header.
+fn cut_name(text: &str) -> &str {
+    cut_at(text, 256)
+}
+
+fn cut_at(text: &str, limit: usize) -> &str {
+    let mut end = text.len().min(limit);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     &text[..end]
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn replies() -> Vec<WireReply> {
-        let hops = vec![
-            Hop { actor: "a".into(), method: "S/m".into() },
-            Hop { actor: "b".into(), method: "".into() },
-        ];
-        vec![
-            WireReply::Ended(Status::Replied, Bytes::from_static(b"body")),
-            WireReply::Ended(Status::ApplicationError, Bytes::new()),
-            WireReply::Failed(
-                Failure::new(FailureKind::Cycle, Delivery::NotDelivered, "round")
-                    .about("S/m", "a", "e")
-                    .with_hops(hops),
-            ),
-        ]
-    }
-
-    #[test]
-    fn an_envelope_comes_back_as_it_was() {
-        for reply in replies() {
-            let header = ReplyHeader { call: 1 << 40, reply };
-            let frame = header.encode(BytesMut::new()).unwrap().freeze();
-            assert_eq!(ReplyHeader::decode(&frame).unwrap(), header);
-        }
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        let failure = Failure::new(FailureKind::Panicked, Delivery::Unknown, "ä".repeat(MAX_TEXT));
-        let header = ReplyHeader { call: 1, reply: WireReply::Failed(failure) };
-        let frame = header.encode(BytesMut::new()).unwrap().freeze();
-        let WireReply::Failed(decoded) = ReplyHeader::decode(&frame).unwrap().reply else {
-            panic!("not a failure")
-        };
-        assert_eq!(decoded.detail(), "ä".repeat(MAX_TEXT / 2));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = ReplyHeader::decode(&Bytes::from(bytes));
-        }
-
-        #[test]
-        fn no_change_of_a_good_frame_makes_it_panic(which in 0_usize..3, at in 0_usize..99, byte in any::<u8>(), cut in 0_usize..99) {
-            let header = ReplyHeader { call: 7, reply: replies().swap_remove(which) };
-            let mut bytes = header.encode(BytesMut::new()).unwrap().to_vec();
-            let length = bytes.len();
-            bytes[at % length] = byte;
-            bytes.truncate(length - cut % length);
-            let _ = ReplyHeader::decode(&Bytes::from(bytes));
-        }
-    }
 }

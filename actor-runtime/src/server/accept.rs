@@ -1,111 +1,75 @@
-//! From a frame to an actor.
+//! What calls from elsewhere find here.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Node,
-    actor_id::ActorId,
-    call::{
-        AnyCall, CallHead, Delivery, Failure, FailureKind, InboundCall, Refused, ReplySink, Target, WireReply,
-    },
+    call::{Delivery, Failure, FailureKind, Target},
     names::{Address, stale, unknown},
-    proto::{CallHeader, FrameError},
-    transport::loopback::{Inbound, Replies},
+    node::{Node, WeakNode},
+    proto::{Bind, ServiceDigest, ServiceTable},
+    service::{Method, fingerprints},
+    transport::Accept,
 };
 
-/// Takes calls for the actors of a node.
+/// The actors of a node.
 pub(super) struct Acceptor {
-    pub(super) node: Node,
-}
-
-impl Inbound for Acceptor {
-    fn accept(&self, frame: Bytes, replies: Replies) -> Option<Arc<dyn AnyCall>> {
-        let (header, body) = match CallHeader::decode(&frame) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                replies.send(WireReply::Failed(malformed(error)));
-                return None;
-            }
-        };
-        let target = match self.find(&header) {
-            Ok(target) => target,
-            Err(failure) => {
-                replies.send(WireReply::Failed(failure));
-                return None;
-            }
-        };
-        let Some(method) = target.method(header.method) else {
-            replies.send(WireReply::Failed(unimplemented(header.method, &target.services())));
-            return None;
-        };
-        let head = CallHead {
-            deadline: header.remaining.and_then(|remaining| self.node.now().checked_add(remaining)),
-            chain: header.chain,
-            caller: header.caller,
-            metadata: header.metadata,
-            ..CallHead::new(method, header.name.into())
-        };
-        let call: Arc<dyn AnyCall> = Arc::new(InboundCall::new(head, body, Box::new(replies)));
-        match target.admit(call.clone()) {
-            Ok(()) => Some(call),
-            Err(Refused { call, failure }) => {
-                call.fail(&mut |_| failure.clone());
-                None
-            }
-        }
-    }
-
-    fn identify(&self, name: &str) -> Result<ActorId, Failure> {
-        self.find_name(name).map(|target| target.id())
-    }
+    pub(super) node: WeakNode,
 }
 
 impl Acceptor {
-    fn find(&self, header: &CallHeader<'_>) -> Result<Arc<dyn Target>, Failure> {
-        let own = self.node.namespace();
-        if header.namespace != own.as_str() {
+    fn node(&self) -> Result<Node, Failure> {
+        self.node.upgrade().ok_or_else(|| {
+            Failure::new(FailureKind::Stopped, Delivery::NotDelivered, "the server's node is gone")
+        })
+    }
+
+    /// The services of all actors, by name.
+    fn by_name(&self) -> BTreeMap<&'static str, &'static [&'static Method]> {
+        let Ok(node) = self.node() else { return BTreeMap::new() };
+        let targets = node.directory().targets();
+        let services = targets.iter().flat_map(|target| target.methods());
+        services.filter_map(|methods| Some((methods.first()?.service, *methods))).collect()
+    }
+}
+
+impl Accept for Acceptor {
+    fn find(&self, bind: &Bind) -> Result<Arc<dyn Target>, Failure> {
+        let node = self.node()?;
+        let own = node.namespace();
+        if bind.namespace != own.as_str() {
             let detail = format!(
                 "the call asks for {:?} in namespace {:?}, and this server serves namespace {own}; give both sides \
                  the same namespace",
-                header.name, header.namespace
+                bind.name, bind.namespace
             );
             return Err(Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail));
         }
-        let target = self.find_name(header.name)?;
-        match header.actor {
+        let target = find_name(&node, &bind.name)?;
+        match bind.actor {
             Some(wanted) if wanted != target.id() => Err(stale(wanted, target.id())),
             _ => Ok(target),
         }
     }
 
-    fn find_name(&self, name: &str) -> Result<Arc<dyn Target>, Failure> {
-        let directory = self.node.directory();
-        directory.find(name).ok_or_else(|| {
-            let place =
-                directory.address().map_or_else(String::new, |address: Address| format!("at {address}"));
-            let known: Vec<String> = directory.names().iter().map(|name| format!("{name:?}")).collect();
-            unknown(name, &place, &known)
-        })
+    fn services(&self) -> Vec<ServiceDigest> {
+        let services: Vec<&[&'static Method]> = self.by_name().into_values().collect();
+        fingerprints::digests(&services)
+    }
+
+    fn table(&self, service: &str) -> ServiceTable {
+        let methods = self
+            .by_name()
+            .get(service)
+            .map(|methods| methods.iter().map(|method| (method.id, fingerprints::of(method))).collect());
+        ServiceTable { name: service.to_owned(), methods }
     }
 }
 
-fn malformed(error: FrameError) -> Failure {
-    let detail = format!("the call's envelope cannot be read: {error}");
-    Failure::new(FailureKind::Malformed, Delivery::NotDelivered, detail)
-}
-
-fn unimplemented(id: u32, services: &str) -> Failure {
-    let detail = format!(
-        "the actor serves {services}, which have no method with the id {id:#010x}; add the service to its \
-         `type Services`, or update the older side"
-    );
-    Failure::new(FailureKind::Unimplemented, Delivery::NotDelivered, detail)
-}
-
-impl ReplySink for Replies {
-    fn send(&self, reply: WireReply) {
-        Self::send(self, reply);
-    }
+fn find_name(node: &Node, name: &str) -> Result<Arc<dyn Target>, Failure> {
+    let directory = node.directory();
+    directory.find(name).ok_or_else(|| {
+        let place = directory.address().map_or_else(String::new, |address: Address| format!("at {address}"));
+        let known: Vec<String> = directory.names().iter().map(|name| format!("{name:?}")).collect();
+        unknown(name, &place, &known)
+    })
 }

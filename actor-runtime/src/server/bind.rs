@@ -84,12 +84,12 @@ impl ActorServer {
 
     fn listen(node: Node, address: Address) -> Result<Self, BindError> {
         let Address::Loopback(number) = address else { return Err(BindError::NoSockets { address }) };
-        let acceptor = Arc::new(Acceptor { node: node.clone() });
-        let port = Port::bind(number, acceptor).ok_or(BindError::Taken { address })?;
+        let port = Port::bind(number, &node).ok_or(BindError::Taken { address })?;
         let address = port.address();
         if !node.directory().listen(address.clone()) {
             return Err(BindError::Listening { address: node.directory().address().unwrap_or(address) });
         }
+        node.links().serve(Some(Arc::new(Acceptor { node: node.downgrade() })));
         Ok(Self { node, address, hosted: Mutex::default(), port: Mutex::new(Some(port)) })
     }
 

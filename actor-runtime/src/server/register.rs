@@ -5,7 +5,9 @@ use crate::{
     Actor, Task,
     actor::{ActorCell, Limits, Overflow, run, run_parallel},
     actor_id::ActorId,
+    call::Target,
     context::Identity,
+    service::fingerprints,
     sync::lock,
 };
 
@@ -85,7 +87,12 @@ impl<'a, A: Actor> Registration<'a, A> {
         if let Err(present) = node.directory().insert(shared.clone(), cell.clone()) {
             return Err(RegisterError::Taken { name, present: present.id() });
         }
+        let services = fingerprints::digests(cell.methods());
         hosted.add(id, shared, start(actor, cell));
+        drop(hosted);
+        for link in node.links().all() {
+            link.announce(&services);
+        }
         Ok(id)
     }
 }

@@ -59,6 +59,9 @@ impl ActorServer {
         for target in directory.targets() {
             target.stop(StopReason::Shutdown);
         }
+        for link in node.links().from_others() {
+            link.goodbye(&StopReason::Shutdown.to_string());
+        }
         let mut ending = Ending::new(actors);
         ending.wait(node.sleep_until(node.now() + grace)).await;
         let cut_off = ending.left();
@@ -78,6 +81,10 @@ impl ActorServer {
         if let Some(targets) = self.node.directory().leave(&self.address()) {
             for target in targets {
                 target.kill(reason.clone());
+            }
+            self.node.links().serve(None);
+            for link in self.node.links().from_others() {
+                link.close(&reason.to_string());
             }
         }
     }

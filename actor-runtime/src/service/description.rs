@@ -63,7 +63,7 @@ impl ServiceDescription {
 }
 
 impl MethodDescription {
-    fn of(method: &Method) -> Self {
+    pub(super) fn of(method: &Method) -> Self {
         let arguments: Vec<ArgumentDescription> = method
             .arguments
             .iter()

@@ -157,8 +157,14 @@ pub enum MethodTimeout {
 /// prime for 64 bits; folding by exclusive or, section "xor-folding").
 pub const fn method_id(service: &str, method: &str) -> u32 {
     let hash = fnv1a(fnv1a(fnv1a(FNV_OFFSET, service.as_bytes()), b"/"), method.as_bytes());
-    (hash >> 32) as u32 ^ hash as u32
+    match (hash >> 32) as u32 ^ hash as u32 {
+        IDENTIFY => 1,
+        id => id,
+    }
 }
+
+/// The id of the question which registration has a name. No method has it.
+pub(crate) const IDENTIFY: u32 = 0;
 
 pub(crate) const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 

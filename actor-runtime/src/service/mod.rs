@@ -12,6 +12,7 @@
 
 mod access;
 mod description;
+pub(crate) mod fingerprints;
 mod method;
 mod plain;
 mod services;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 
 pub use access::SharedRef;
 pub use description::{ArgumentDescription, MethodDescription, ServiceDescription};
+pub(crate) use method::IDENTIFY;
 pub use method::{Access, Argument, Method, MethodTimeout, Reply, method_id, unique_ids};
 #[doc(hidden)]
 pub use plain::{NotResult, PlainReply};

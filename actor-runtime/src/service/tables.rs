@@ -13,6 +13,7 @@ pub(crate) struct MethodTable {
     /// In the order of the ids: a search among so few is quicker than a hash.
     by_id: Box<[&'static Method]>,
     services: &'static [&'static str],
+    by_service: &'static [&'static [&'static Method]],
 }
 
 impl MethodTable {
@@ -20,12 +21,16 @@ impl MethodTable {
         let () = S::CHECKED;
         let mut by_id: Box<[_]> = S::METHODS.iter().copied().flatten().copied().collect();
         by_id.sort_unstable_by_key(|method| method.id);
-        Self { by_id, services: S::NAMES }
+        Self { by_id, services: S::NAMES, by_service: S::METHODS }
     }
 
     pub(crate) fn method(&self, id: u32) -> Option<&'static Method> {
         let at = self.by_id.binary_search_by_key(&id, |method| method.id).ok()?;
         Some(self.by_id[at])
+    }
+
+    pub(crate) fn by_service(&self) -> &'static [&'static [&'static Method]] {
+        self.by_service
     }
 
     pub(crate) fn services(&self) -> String {

@@ -1,3 +1,13 @@
-//! Ways for frames between nodes. So far there is one, within a process: [`loopback`].
+//! From one node to another: links, what carries their bytes, and which link leads where.
+//!
+//! ```text
+//!   client/route ──► Link ── Machine ── driver ── streams of a connection: quic
+//!   server/accept ◄──┘                └─ pump ─── the next node of this process: loopback
+//! ```
 
+mod link;
+mod links;
 pub(crate) mod loopback;
+
+pub(crate) use link::{Accept, Binding, Differences, Link, Outgoing, Reroute};
+pub(crate) use links::{Links, unreachable};

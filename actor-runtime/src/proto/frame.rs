@@ -1,0 +1,120 @@
+//! Frames, and how they are cut out of a stream of bytes.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    call::{Bind, CallHeader, decode_cancel, decode_release},
+    hello::{Credit, Hello, ServiceDigest, ServiceTable, decode_ask, decode_goodbye},
+    record::FrameError,
+    reply::ReplyHeader,
+};
+
+/// The kinds of frames, as they are numbered on the wire.
+pub(super) mod kind {
+    pub(in super::super) const BIND: u8 = 1;
+    pub(in super::super) const RELEASE: u8 = 2;
+    pub(in super::super) const CALL: u8 = 3;
+    pub(in super::super) const CANCEL: u8 = 4;
+    pub(in super::super) const REPLY: u8 = 5;
+    pub(in super::super) const CREDIT: u8 = 6;
+    pub(in super::super) const HELLO: u8 = 16;
+    pub(in super::super) const SERVICE: u8 = 17;
+    pub(in super::super) const ASK: u8 = 18;
+    pub(in super::super) const TABLE: u8 = 19;
+    pub(in super::super) const GOODBYE: u8 = 20;
+}
+
+/// One frame.
+#[derive(Clone, Debug)]
+pub(crate) enum Frame {
+    Bind(Bind),
+    Release(u32),
+    Call(CallHeader, Bytes),
+    Cancel(u64),
+    Reply(ReplyHeader),
+    Credit(Credit),
+    Hello(Hello),
+    Service(ServiceDigest),
+    Ask(String),
+    Table(ServiceTable),
+    Goodbye(String),
+}
+
+impl Frame {
+    /// Reads what follows the length of a frame; `None` for a kind that this release does not know.
+    fn decode(bytes: &Bytes) -> Result<Option<Self>, FrameError> {
+        let kind = *bytes.first().ok_or(FrameError::Short)?;
+        let rest = bytes.slice(1..);
+        Ok(Some(match kind {
+            kind::BIND => Self::Bind(Bind::decode(&rest)?),
+            kind::RELEASE => Self::Release(decode_release(&rest)?),
+            kind::CALL => {
+                let (header, body) = CallHeader::decode(&rest)?;
+                Self::Call(header, body)
+            }
+            kind::CANCEL => Self::Cancel(decode_cancel(&rest)?),
+            kind::REPLY => Self::Reply(ReplyHeader::decode(&rest)?),
+            kind::CREDIT => Self::Credit(Credit::decode(&rest)?),
+            kind::HELLO => Self::Hello(Hello::decode(&rest)?),
+            kind::SERVICE => Self::Service(ServiceDigest::decode(&rest)?),
+            kind::ASK => Self::Ask(decode_ask(&rest)?),
+            kind::TABLE => Self::Table(ServiceTable::decode(&rest)?),
+            kind::GOODBYE => Self::Goodbye(decode_goodbye(&rest)?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// The longest frame. Longer bodies travel on streams of their own.
+pub(crate) const MAX_FRAME: u32 = 256 * 1024;
+
+/// Cuts a stream into frames.
+///
+/// Frames that lie whole in one chunk share its memory; one that is spread over several is joined.
+#[derive(Debug, Default)]
+pub(crate) struct FrameReader {
+    /// The beginning of a frame.
+    part: BytesMut,
+}
+
+impl FrameReader {
+    /// Takes what came next; the frames that it completes are put behind the others.
+    pub(crate) fn read(&mut self, mut chunk: Bytes, frames: &mut Vec<Frame>) -> Result<(), FrameError> {
+        while !self.part.is_empty() && !chunk.is_empty() {
+            let wanted = match frame_length(&self.part)? {
+                Some(length) => length - self.part.len(),
+                None => 4 - self.part.len(),
+            };
+            let taken = chunk.split_to(wanted.min(chunk.len()));
+            self.part.extend_from_slice(&taken);
+            if frame_length(&self.part)?.is_some_and(|length| length == self.part.len()) {
+                let frame = std::mem::take(&mut self.part).freeze();
+                frames.extend(Frame::decode(&frame.slice(4..))?);
+            }
+        }
+        while let Some(length) = frame_length(&chunk)? {
+            if length > chunk.len() {
+                break;
+            }
+            let frame = chunk.split_to(length);
+            frames.extend(Frame::decode(&frame.slice(4..))?);
+        }
+        self.part.extend_from_slice(&chunk);
+        Ok(())
+    }
+
+    /// Whether it is in the middle of a frame.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.part.is_empty()
+    }
+}
+
+/// How long the frame is that begins here, its length itself included; checked before anything is kept for it.
+fn frame_length(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
+    let Some(length) = bytes.first_chunk::<4>() else { return Ok(None) };
+    match u32::from_le_bytes(*length) {
+        length @ 3..=MAX_FRAME => Ok(Some(length as usize + 4)),
+        0..3 => Err(FrameError::Short),
+        length => Err(FrameError::Long(length, MAX_FRAME)),
+    }
+}

@@ -1,0 +1,303 @@
+//! The frames of the control stream: who speaks, which services there are, and that the end is near.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    call::{find, small},
+    kind,
+    record::{FrameError, FrameWriter, HeaderTooLong, ReadRecords, fixed, split, take_varint, text, varint},
+};
+use crate::actor_id::NodeId;
+
+/// The versions of the wire that this release speaks.
+pub(crate) const VERSIONS: Versions = Versions { oldest: 1, newest: 1 };
+
+/// A range of versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Versions {
+    pub(crate) oldest: u32,
+    pub(crate) newest: u32,
+}
+
+impl Versions {
+    /// The newest version that both sides speak.
+    pub(super) fn agree(self, other: Self) -> Option<u32> {
+        let newest = self.newest.min(other.newest);
+        (newest >= self.oldest && newest >= other.oldest).then_some(newest)
+    }
+}
+
+/// The first frame of each side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) versions: Versions,
+    pub(crate) node: NodeId,
+    /// Where the node listens, as it wants to be called.
+    pub(crate) address: Option<String>,
+    pub(crate) grants: Grants,
+}
+
+/// What a side lets the other one send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grants {
+    /// Calls that have not begun, for each target.
+    pub(crate) calls: u32,
+    /// Bytes of such calls, for each target: while there are fewer, one more call may be sent.
+    pub(crate) bytes: u64,
+    /// Bytes of such calls in all, likewise.
+    pub(crate) total_bytes: u64,
+    /// Targets that are bound at a time.
+    pub(crate) targets: u32,
+    /// The longest arguments or reply.
+    pub(crate) message: u64,
+}
+
+const OLDEST: u64 = 1;
+const NEWEST: u64 = 2;
+const NODE: u64 = 3;
+const ADDRESS: u64 = 4;
+const CALLS: u64 = 5;
+const BYTES: u64 = 6;
+const TOTAL_BYTES: u64 = 7;
+const TARGETS: u64 = 8;
+const MESSAGE: u64 = 9;
+
+const NAME: u64 = 1;
+const DIGEST: u64 = 2;
+const METHODS: u64 = 3;
+const REASON: u64 = 4;
+
+/// What every conversation begins with, so that a stranger is known for one at the first bytes.
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"actor/w\n");
+const MAGIC_TAG: u64 = 0;
+
+impl Hello {
+    pub(super) fn encode(&self, out: &mut BytesMut) -> Result<(), HeaderTooLong> {
+        let mut frame = FrameWriter::new(out, kind::HELLO);
+        frame.bytes(MAGIC_TAG, &MAGIC.to_le_bytes());
+        frame.varint(OLDEST, u64::from(self.versions.oldest));
+        frame.varint(NEWEST, u64::from(self.versions.newest));
+        frame.bytes(NODE, &self.node.0.to_le_bytes());
+        if let Some(address) = &self.address {
+            frame.bytes(ADDRESS, address.as_bytes());
+        }
+        frame.varint(CALLS, u64::from(self.grants.calls));
+        frame.varint(BYTES, self.grants.bytes);
+        frame.varint(TOTAL_BYTES, self.grants.total_bytes);
+        frame.varint(TARGETS, u64::from(self.grants.targets));
+        frame.varint(MESSAGE, self.grants.message);
+        frame.finish(&[])
+    }
+
+    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+        let (mut oldest, mut newest, mut node, mut address, mut magic) = (None, None, None, None, None);
+        // What a peer that grants nothing is understood to grant: enough to be polite with.
+        let mut grants = Grants { calls: 1, bytes: 1, total_bytes: 1, targets: 1, message: 64 * 1024 };
+        let (header, _) = split(rest)?;
+        for record in ReadRecords(header) {
+            let (tag, value) = record?;
+            match tag {
+                MAGIC_TAG => magic = Some(u64::from_le_bytes(fixed(tag, value)?)),
+                OLDEST => oldest = Some(small(tag, value)?),
+                NEWEST => newest = Some(small(tag, value)?),
+                NODE => node = Some(NodeId(u64::from_le_bytes(fixed(tag, value)?))),
+                ADDRESS => address = Some(text(tag, value)?.to_owned()),
+                CALLS => grants.calls = small(tag, value)?.max(1),
+                BYTES => grants.bytes = varint(tag, value)?.max(1),
+                TOTAL_BYTES => grants.total_bytes = varint(tag, value)?.max(1),
+                TARGETS => grants.targets = small(tag, value)?.max(1),
+                MESSAGE => grants.message = varint(tag, value)?,
+                _ => {}
+            }
+        }
+        if magic != Some(MAGIC) {
+            return Err(FrameError::Record(MAGIC_TAG));
+        }
+        let oldest = oldest.ok_or(FrameError::Missing(OLDEST))?;
+        let newest = newest.ok_or(FrameError::Missing(NEWEST))?;
+        let node = node.ok_or(FrameError::Missing(NODE))?;
+        Ok(Self { versions: Versions { oldest, newest }, node, address, grants })
+    }
+}
+
+/// A service that the sender's actors serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceDigest {
+    pub(crate) name: String,
+    /// A hash of the fingerprints of its methods.
+    pub(crate) digest: u64,
+}
+
+impl ServiceDigest {
+    pub(super) fn encode(&self, out: &mut BytesMut) -> Result<(), HeaderTooLong> {
+        let mut frame = FrameWriter::new(out, kind::SERVICE);
+        frame.bytes(NAME, self.name.as_bytes());
+        frame.bytes(DIGEST, &self.digest.to_le_bytes());
+        frame.finish(&[])
+    }
+
+    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+        let (header, _) = split(rest)?;
+        let name = text(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned();
+        let digest = find(header, DIGEST)?.ok_or(FrameError::Missing(DIGEST))?;
+        Ok(Self { name, digest: u64::from_le_bytes(fixed(DIGEST, digest)?) })
+    }
+}
+
+/// The methods of one service with their fingerprints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceTable {
+    pub(crate) name: String,
+    /// (method id, fingerprint); `None` if the sender does not know the service.
+    pub(crate) methods: Option<Vec<(u32, u64)>>,
+}
+
+impl ServiceTable {
+    pub(super) fn encode(&self, out: &mut BytesMut) -> Result<(), HeaderTooLong> {
+        let mut frame = FrameWriter::new(out, kind::TABLE);
+        frame.bytes(NAME, self.name.as_bytes());
+        if let Some(methods) = &self.methods {
+            let pairs: Vec<u8> = methods
+                .iter()
+                .flat_map(|(id, fingerprint)| id.to_le_bytes().into_iter().chain(fingerprint.to_le_bytes()))
+                .collect();
+            frame.bytes(METHODS, &pairs);
+        }
+        frame.finish(&[])
+    }
+
+    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+        let (header, _) = split(rest)?;
+        let name = text(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned();
+        let methods = find(header, METHODS)?.map(|pairs| {
+            let (pairs, rest) = pairs.as_chunks::<12>();
+            let pair = |pair: &[u8; 12]| {
+                let both = |at: usize, length: usize| {
+                    let mut wide = [0; 8];
+                    wide[..length].copy_from_slice(&pair[at..at + length]);
+                    u64::from_le_bytes(wide)
+                };
+                (both(0, 4) as u32, both(4, 8))
+            };
+            if rest.is_empty() {
+                Ok(pairs.iter().map(pair).collect())
+            } else {
+                Err(FrameError::Record(METHODS))
+            }
+        });
+        Ok(Self { name, methods: methods.transpose()? })
+    }
+}
+
+/// Asks for the table of a service.
+pub(super) fn encode_ask(service: &str, out: &mut BytesMut) -> Result<(), HeaderTooLong> {
+    let mut frame = FrameWriter::new(out, kind::ASK);
+    frame.bytes(NAME, service.as_bytes());
+    frame.finish(&[])
+}
+
+pub(super) fn decode_ask(rest: &Bytes) -> Result<String, FrameError> {
+    let (header, _) = split(rest)?;
+    Ok(text(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned())
+}
+
+/// The sender takes no more calls.
+pub(super) fn encode_goodbye(reason: &str, out: &mut BytesMut) {
+    let mut frame = FrameWriter::new(out, kind::GOODBYE);
+    let mut end = reason.len().min(512);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    frame.bytes(REASON, &reason.as_bytes()[..end]);
+    frame.finish_short();
+}
+
+pub(super) fn decode_goodbye(rest: &Bytes) -> Result<String, FrameError> {
+    let (header, _) = split(rest)?;
+    find(header, REASON)?.map_or(Ok(String::new()), |reason| Ok(text(REASON, reason)?.to_owned()))
+}
+
+const TARGET: u64 = 1;
+
+/// Room for more calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Credit {
+    pub(crate) target: u32,
+    pub(crate) calls: u32,
+    pub(crate) bytes: u64,
+}
+
+impl Credit {
+    pub(super) fn encode(self, out: &mut BytesMut) {
+        let mut frame = FrameWriter::new(out, kind::CREDIT);
+        frame.varint(TARGET, u64::from(self.target));
+        frame.varint(CALLS, u64::from(self.calls));
+        frame.varint(BYTES, self.bytes);
+        frame.finish_short();
+    }
+
+    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+        let (mut target, mut calls, mut bytes) = (None, 0, 0);
+        let (header, _) = split(rest)?;
+        for record in ReadRecords(header) {
+            let (tag, value) = record?;
+            match tag {
+                TARGET => target = Some(small(tag, value)?),
+                CALLS => calls = small(tag, value)?,
+                BYTES => bytes = varint(tag, value)?,
+                _ => {}
+            }
+        }
+        Ok(Self { target: target.ok_or(FrameError::Missing(TARGET))?, calls, bytes })
+    }
+}
+
+/// What a stream is for: the first bytes of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum StreamKind {
+    Control,
+    Lane,
+    /// The body of a call, by the caller's number of the call.
+    CallBody(u64),
+    ReplyBody(u64),
+}
+
+impl StreamKind {
+    pub(crate) fn encode(self) -> Bytes {
+        let mut out = BytesMut::new();
+        let (kind, call) = match self {
+            Self::Control => (1, None),
+            Self::Lane => (2, None),
+            Self::CallBody(call) => (3, Some(call)),
+            Self::ReplyBody(call) => (4, Some(call)),
+        };
+        super::record::put_varint(&mut out, kind);
+        if let Some(call) = call {
+            super::record::put_varint(&mut out, call);
+        }
+        out.freeze()
+    }
+
+    /// Reads it from the front of `bytes`. `Ok(None)` if more bytes are needed; `Err` with a kind that is not known.
+    pub(crate) fn decode(bytes: &mut Bytes) -> Result<Option<Self>, u64> {
+        let mut rest = &bytes[..];
+        let Some(kind) = take_varint(&mut rest) else {
+            return if rest.len() >= 10 || bytes.len() >= 10 { Err(0) } else { Ok(None) };
+        };
+        let mut call = || take_varint(&mut rest);
+        let kind = match kind {
+            1 => Self::Control,
+            2 => Self::Lane,
+            3 | 4 => match (call(), kind) {
+                (Some(call), 3) => Self::CallBody(call),
+                (Some(call), _) => Self::ReplyBody(call),
+                (None, _) if bytes.len() > 20 => return Err(0),
+                (None, _) => return Ok(None),
+            },
+            kind => return Err(kind),
+        };
+        let taken = bytes.len() - rest.len();
+        *bytes = bytes.slice(taken..);
+        Ok(Some(kind))
+    }
+}

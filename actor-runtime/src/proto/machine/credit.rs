@@ -1,0 +1,108 @@
+//! Room for calls, as a server grants it.
+//!
+//! Credit is for calls that have not begun: it comes back when a call leaves the mailbox's queue, not when it ends, so
+//! turns that wait for something hold up nobody. It is told in steps of half of what was granted. That cannot starve a
+//! caller: one that has used up its credit has as many calls in the queue as were not told, at least half of them, and
+//! each that begins brings the step nearer.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+
+use super::{Machine, serving::Serving};
+use crate::proto::{Grants, hello::Credit};
+
+/// What one target's calls have given back and the peer has not been told.
+#[derive(Debug)]
+pub(crate) struct Account {
+    target: u32,
+    calls: AtomicU32,
+    bytes: AtomicU64,
+    released: AtomicBool,
+    grants: Grants,
+    /// The same of all targets of the connection.
+    total: Arc<AtomicU64>,
+}
+
+impl Account {
+    pub(super) fn new(target: u32, grants: Grants, total: Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Self {
+            target,
+            calls: AtomicU32::new(0),
+            bytes: AtomicU64::new(0),
+            released: AtomicBool::new(false),
+            grants,
+            total,
+        })
+    }
+
+    /// A call with so many bytes of arguments has begun, or will never begin. True if it is time for
+    /// [`Machine::tell_credit`].
+    pub(crate) fn give_back(&self, length: u64) -> bool {
+        if self.released.load(Ordering::Relaxed) {
+            return false;
+        }
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let bytes = self.bytes.fetch_add(length, Ordering::Relaxed) + length;
+        let total = self.total.fetch_add(length, Ordering::Relaxed) + length;
+        let Grants { calls: all_calls, bytes: all_bytes, total_bytes, .. } = self.grants;
+        calls == (all_calls / 2).max(1)
+            || crossed(bytes, length, (all_bytes / 2).max(1))
+            || crossed(total, length, (total_bytes / 2).max(1))
+    }
+
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::Relaxed);
+        self.total.fetch_sub(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Credit {
+        let calls = self.calls.swap(0, Ordering::Relaxed);
+        let bytes = self.bytes.swap(0, Ordering::Relaxed);
+        self.total.fetch_sub(bytes, Ordering::Relaxed);
+        Credit { target: self.target, calls, bytes }
+    }
+
+    fn is_due(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) >= (self.grants.calls / 2).max(1)
+            || self.bytes.load(Ordering::Relaxed) >= (self.grants.bytes / 2).max(1)
+    }
+}
+
+/// Whether the last step passed a mark.
+fn crossed(now: u64, step: u64, mark: u64) -> bool {
+    now >= mark && now - step < mark
+}
+
+impl<C, I> Machine<C, I> {
+    /// Tells the peer what was given back, unless it does not read: then it gets no room to ask for more.
+    pub(crate) fn tell_credit(&mut self) {
+        if self.is_ending() {
+            return;
+        }
+        if self.out.lane.len() > self.settings.backlog {
+            self.out.credit_held = true;
+            return;
+        }
+        let Serving { targets, total, bytes, .. } = &mut self.serving;
+        let all = total.load(Ordering::Relaxed) >= (self.local.grants.total_bytes / 2).max(1);
+        for target in targets.values_mut().filter(|target| all || target.account.is_due()) {
+            let credit = target.account.take();
+            if credit.calls == 0 {
+                continue;
+            }
+            target.calls -= credit.calls;
+            target.bytes -= credit.bytes;
+            *bytes -= credit.bytes;
+            credit.encode(&mut self.out.lane);
+        }
+    }
+
+    /// The driver has taken what was to be written: credit that was held back can go.
+    pub(crate) fn lane_was_taken(&mut self) {
+        if std::mem::take(&mut self.out.credit_held) {
+            self.tell_credit();
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What is to be sent.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::CloseCode;
+use crate::proto::StreamKind;
+
+/// What a machine wants to be written, until its driver takes it.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    pub(super) control: BytesMut,
+    pub(super) lane: BytesMut,
+    /// How many bytes of the lane were taken.
+    taken: u64,
+    bodies: VecDeque<Body>,
+    aborts: VecDeque<Abort>,
+    pub(crate) closing: Option<Closing>,
+    /// Credit waits for the lane to get shorter.
+    pub(super) credit_held: bool,
+    parked: [Option<Waker>; 3],
+}
+
+/// A body that gets a stream of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Body {
+    pub(crate) kind: StreamKind,
+    pub(crate) bytes: Bytes,
+}
+
+/// A stream that nobody needs any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Abort {
+    /// One of ours: reset it.
+    Sending(StreamKind),
+    /// One of theirs: stop it.
+    Receiving(StreamKind),
+}
+
+/// How the connection is to be closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Closing {
+    pub(crate) code: CloseCode,
+    pub(crate) reason: String,
+}
+
+const CONTROL: usize = 0;
+const LANE: usize = 1;
+const STREAMS: usize = 2;
+
+/// What there is to do about streams of their own.
+#[derive(Debug)]
+pub(crate) enum StreamWork {
+    Send(Body),
+    Abort(Abort),
+    Close(Closing),
+}
+
+impl Outbox {
+    /// Bytes for the control stream; parks the waker if there are none.
+    pub(crate) fn poll_control(&mut self, cx: &Context<'_>) -> Poll<Bytes> {
+        if self.control.is_empty() {
+            park(&mut self.parked[CONTROL], cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(mem::take(&mut self.control).freeze())
+    }
+
+    /// Bytes for the lane; parks the waker if there are none.
+    pub(crate) fn poll_lane(&mut self, cx: &Context<'_>) -> Poll<Bytes> {
+        if self.lane.is_empty() {
+            park(&mut self.parked[LANE], cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(self.take_lane())
+    }
+
+    pub(crate) fn take_control(&mut self) -> Bytes {
+        mem::take(&mut self.control).freeze()
+    }
+
+    pub(crate) fn take_lane(&mut self) -> Bytes {
+        self.taken += self.lane.len() as u64;
+        self.lane.split().freeze()
+    }
+
+    /// Work on streams of their own; parks the waker if there is none.
+    pub(crate) fn poll_streams(&mut self, cx: &Context<'_>) -> Poll<StreamWork> {
+        match self.take_streams() {
+            Some(work) => Poll::Ready(work),
+            None => {
+                park(&mut self.parked[STREAMS], cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) fn take_streams(&mut self) -> Option<StreamWork> {
+        if let Some(abort) = self.aborts.pop_front() {
+            return Some(StreamWork::Abort(abort));
+        }
+        if let Some(body) = self.bodies.pop_front() {
+            return Some(StreamWork::Send(body));
+        }
+        self.closing.clone().map(StreamWork::Close)
+    }
+
+    /// Who is to be woken for what was put in since.
+    pub(crate) fn woken(&mut self) -> [Option<Waker>; 3] {
+        let ready = [
+            !self.control.is_empty(),
+            !self.lane.is_empty(),
+            !self.bodies.is_empty() || !self.aborts.is_empty() || self.closing.is_some(),
+        ];
+        let mut woken = [const { None }; 3];
+        for (at, ready) in ready.into_iter().enumerate() {
+            if ready {
+                woken[at] = self.parked[at].take();
+            }
+        }
+        woken
+    }
+
+    /// The waker of the lane, which is all that a call or a short reply needs.
+    pub(crate) fn woken_lane(&mut self) -> Option<Waker> {
+        if self.lane.is_empty() { None } else { self.parked[LANE].take() }
+    }
+
+    /// Where the lane will be when all that is in it now is taken.
+    pub(super) fn lane_end(&self) -> u64 {
+        self.taken + self.lane.len() as u64
+    }
+
+    /// How much of the lane was taken.
+    pub(super) fn lane_taken(&self) -> u64 {
+        self.taken
+    }
+
+    pub(super) fn send(&mut self, kind: StreamKind, bytes: Bytes) {
+        self.bodies.push_back(Body { kind, bytes });
+    }
+
+    /// A stream is not needed any more; one of ours that was not begun is forgotten.
+    pub(super) fn abort(&mut self, abort: Abort) {
+        if let Abort::Sending(kind) = abort {
+            let before = self.bodies.len();
+            self.bodies.retain(|body| body.kind != kind);
+            if self.bodies.len() < before {
+                return;
+            }
+        }
+        self.aborts.push_back(abort);
+    }
+
+    pub(super) fn close(&mut self, code: CloseCode, reason: String) {
+        self.closing.get_or_insert(Closing { code, reason });
+    }
+
+    /// Nothing will be sent any more.
+    pub(super) fn end(&mut self) {
+        // What is on the control stream and the lane may still be written: last words.
+        self.bodies.clear();
+        self.aborts.clear();
+    }
+}
+
+fn park(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(parked) => parked.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}

@@ -1,0 +1,283 @@
+//! The calls that the peer makes: whether it may, in which order they begin, what becomes of them.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use bytes::Bytes;
+
+use super::{Abort, Account, ByNumber, CloseCode, Event, Expected, Machine, Outbox, Violation, within};
+use crate::{
+    call::{Delivery, Failure, FailureKind, WireReply},
+    proto::{CallHeader, Grants, StreamKind, call::Bind, reply::encode_reply},
+};
+
+pub(super) struct Serving<I> {
+    grants: Grants,
+    calls: ByNumber<Theirs<I>>,
+    pub(super) targets: BTreeMap<u32, TheirTarget>,
+    /// Bytes of calls that have not begun, as far as the peer was told.
+    pub(super) bytes: u64,
+    /// Given back by all targets, and not told.
+    pub(super) total: Arc<AtomicU64>,
+    called: u64,
+    cancelled: u64,
+}
+
+pub(super) struct TheirTarget {
+    pub(super) account: Arc<Account>,
+    /// Calls that have not begun, as far as the peer was told, and their bytes.
+    pub(super) calls: u32,
+    pub(super) bytes: u64,
+}
+
+enum Theirs<I> {
+    /// Its body is on its way, or it waits for another one whose body is.
+    Waiting(Box<Waiting>),
+    /// It was handed out.
+    Begun(Option<I>),
+}
+
+struct Waiting {
+    header: CallHeader,
+    body: Option<Bytes>,
+    /// The call that has to be handed out first.
+    after: Option<u64>,
+    /// The calls that wait for this one.
+    then: Vec<u64>,
+}
+
+impl<I> Serving<I> {
+    pub(super) fn new(grants: Grants) -> Self {
+        Self {
+            grants,
+            calls: ByNumber::default(),
+            targets: BTreeMap::new(),
+            bytes: 0,
+            total: Arc::default(),
+            called: 0,
+            cancelled: 0,
+        }
+    }
+
+    pub(super) fn bind<C>(&mut self, bind: Bind, events: &mut Vec<Event<C, I>>) -> Result<(), Violation> {
+        if self.targets.len() >= self.grants.targets as usize {
+            return Err(Violation::limit(format!(
+                "more targets than the {} that are granted",
+                self.grants.targets
+            )));
+        }
+        let account = Account::new(bind.target, self.grants, self.total.clone());
+        let target = TheirTarget { account, calls: 0, bytes: 0 };
+        if self.targets.insert(bind.target, target).is_some() {
+            return Err(Violation::protocol(format!("target {} was bound already", bind.target)));
+        }
+        events.push(Event::Bound(bind));
+        Ok(())
+    }
+
+    pub(super) fn release<C>(&mut self, target: u32, events: &mut Vec<Event<C, I>>) -> Result<(), Violation> {
+        let Some(left) = self.targets.remove(&target) else {
+            return Err(Violation::protocol(format!("target {target} was not bound")));
+        };
+        self.bytes -= left.bytes;
+        left.account.release();
+        events.push(Event::Released(target));
+        Ok(())
+    }
+
+    pub(super) fn call<C>(
+        &mut self,
+        header: CallHeader,
+        body: Bytes,
+        events: &mut Vec<Event<C, I>>,
+    ) -> Result<(), Violation> {
+        let Some(target) = self.targets.get_mut(&header.target) else {
+            return Err(Violation::protocol(format!("target {} was not bound", header.target)));
+        };
+        let length = header.body_length.unwrap_or(body.len() as u64);
+        if !within(&self.grants, length) {
+            return Err(Violation::limit(format!(
+                "arguments of {length} bytes, and {} are granted",
+                self.grants.message
+            )));
+        }
+        let Grants { calls, bytes, total_bytes, .. } = self.grants;
+        if target.calls >= calls || target.bytes >= bytes || self.bytes >= total_bytes {
+            return Err(Violation::limit("a call beyond its credit"));
+        }
+        target.calls += 1;
+        target.bytes += length;
+        self.bytes += length;
+        self.called += 1;
+        let number = header.call;
+        let own_stream = header.body_length.is_some();
+        let after = header.after.filter(|after| *after != number);
+        let blocked = match after.and_then(|after| self.calls.get_mut(&after)) {
+            Some(Theirs::Waiting(before)) => {
+                before.then.push(number);
+                true
+            }
+            _ => false,
+        };
+        let state = if own_stream || blocked {
+            let after = if blocked { after } else { None };
+            let body = (!own_stream).then(|| body.clone());
+            Theirs::Waiting(Box::new(Waiting { header: header.clone(), body, after, then: Vec::new() }))
+        } else {
+            Theirs::Begun(None)
+        };
+        let waits = matches!(state, Theirs::Waiting(_));
+        if self.calls.insert(number, state).is_some() {
+            return Err(Violation::protocol(format!("call {number} was made before")));
+        }
+        if !waits {
+            events.push(Event::Call(header, body));
+        }
+        Ok(())
+    }
+
+    pub(super) fn cancel<C>(
+        &mut self,
+        number: u64,
+        out: &mut Outbox,
+        events: &mut Vec<Event<C, I>>,
+    ) -> Result<(), Violation> {
+        self.cancelled += 1;
+        if self.cancelled > self.called {
+            return Err(Violation::protocol("more cancellations than calls"));
+        }
+        self.forget(number, out, events);
+        Ok(())
+    }
+
+    /// The caller of a call has left, or its body does not come.
+    fn forget<C>(&mut self, number: u64, out: &mut Outbox, events: &mut Vec<Event<C, I>>) {
+        match self.calls.remove(&number) {
+            Some(Theirs::Begun(Some(call))) => events.push(Event::Abandoned(call)),
+            Some(Theirs::Waiting(waiting)) => {
+                let length = waiting.header.body_length;
+                if length.is_some() && waiting.body.is_none() {
+                    out.abort(Abort::Receiving(StreamKind::CallBody(number)));
+                }
+                let length = length.unwrap_or(waiting.body.as_ref().map_or(0, |body| body.len() as u64));
+                events.push(Event::Unbegun(waiting.header.target, length));
+                self.hand_out(waiting.then, events);
+            }
+            Some(Theirs::Begun(None)) | None => {}
+        }
+    }
+
+    pub(super) fn body_expected(&self, number: u64) -> Option<Expected> {
+        match self.calls.get(&number)? {
+            Theirs::Waiting(waiting) if waiting.body.is_none() => {
+                waiting.header.body_length.map(Expected::Bytes)
+            }
+            _ => Some(Expected::Nothing),
+        }
+    }
+
+    pub(super) fn body_arrived<C>(&mut self, number: u64, body: Bytes, events: &mut Vec<Event<C, I>>) {
+        if let Some(Theirs::Waiting(waiting)) = self.calls.get_mut(&number) {
+            waiting.body = Some(body);
+            if waiting.after.is_none() {
+                self.hand_out(vec![number], events);
+            }
+        }
+    }
+
+    pub(super) fn body_failed<C>(&mut self, number: u64, out: &mut Outbox, events: &mut Vec<Event<C, I>>) {
+        if let Some(Theirs::Waiting(waiting)) = self.calls.get(&number)
+            && waiting.body.is_none()
+        {
+            self.forget(number, out, events);
+        }
+    }
+
+    /// Hands out these calls, and what waited for them, if they have their bodies.
+    fn hand_out<C>(&mut self, mut ready: Vec<u64>, events: &mut Vec<Event<C, I>>) {
+        // Last in, first out: so the first comes first.
+        ready.reverse();
+        while let Some(number) = ready.pop() {
+            let Some(call) = self.calls.get_mut(&number) else { continue };
+            let Theirs::Waiting(waiting) = call else { continue };
+            waiting.after = None;
+            if waiting.body.is_none() {
+                continue;
+            }
+            if let Theirs::Waiting(waiting) = mem::replace(call, Theirs::Begun(None)) {
+                let Waiting { header, body, then, .. } = *waiting;
+                events.push(Event::Call(header, body.unwrap_or_default()));
+                ready.extend(then.into_iter().rev());
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self) -> Vec<I> {
+        self.targets.clear();
+        let mut calls: Vec<(u64, Theirs<I>)> = mem::take(&mut self.calls).into_iter().collect();
+        calls.sort_unstable_by_key(|(number, _)| *number);
+        let begun = |(_, call)| match call {
+            Theirs::Begun(call) => call,
+            Theirs::Waiting(_) => None,
+        };
+        calls.into_iter().filter_map(begun).collect()
+    }
+}
+
+impl<C, I> Machine<C, I> {
+    /// Where the calls of a target give back their credit.
+    pub(crate) fn account(&self, target: u32) -> Option<Arc<Account>> {
+        self.serving.targets.get(&target).map(|target| target.account.clone())
+    }
+
+    /// What is to be told if the caller of a call that was handed out leaves. Gives it back if that has happened, or if
+    /// the call has ended.
+    pub(crate) fn begun(&mut self, number: u64, call: I) -> Option<I> {
+        match self.serving.calls.get_mut(&number) {
+            Some(Theirs::Begun(kept)) => {
+                *kept = Some(call);
+                None
+            }
+            _ => Some(call),
+        }
+    }
+
+    /// Sends the end of a call; nothing if its caller has left.
+    pub(crate) fn reply(&mut self, number: u64, reply: &WireReply) {
+        if self.serving.calls.remove(&number).is_none() || self.is_ending() {
+            return;
+        }
+        let own_stream = self.settings.own_stream;
+        let written = match reply {
+            WireReply::Ended(_, body) if !self.peer_takes(body.len()) => {
+                let detail =
+                    format!("the reply has {} bytes, which is more than the caller takes", body.len());
+                let failure = Failure::new(FailureKind::TooLarge, Delivery::Executed, detail);
+                encode_reply(number, &WireReply::Failed(failure), own_stream, &mut self.out.lane)
+            }
+            reply => encode_reply(number, reply, own_stream, &mut self.out.lane),
+        };
+        match written {
+            Ok(None) => {}
+            Ok(Some(body)) => self.out.send(StreamKind::ReplyBody(number), body),
+            Err(length) => {
+                let detail =
+                    format!("the reply's envelope of {} bytes is longer than a client reads", length.0);
+                let failure =
+                    WireReply::Failed(Failure::new(FailureKind::TooLarge, Delivery::Executed, detail));
+                // Its texts are short.
+                let _ = encode_reply(number, &failure, own_stream, &mut self.out.lane);
+            }
+        }
+        if self.out.lane.len() > self.settings.max_backlog {
+            self.violated(CloseCode::Limit, "the peer does not read what it asked for");
+        }
+    }
+
+    fn peer_takes(&self, length: usize) -> bool {
+        self.peer().is_none_or(|peer| within(&peer.grants, length as u64))
+    }
+}

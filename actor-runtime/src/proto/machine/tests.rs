@@ -1,0 +1,1 @@
+//! Two machines against each other.

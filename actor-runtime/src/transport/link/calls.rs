@@ -1,0 +1,190 @@
+//! The calls of this side: into the machine, and out of it when they end.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Link, std_deadline};
+use crate::{
+    actor_id::ActorId,
+    call::{AnyCall, Delivery, Failure, FailureKind, Far, Leave, Refused, WireReply},
+    codec,
+    node::{Node, deadlines::Sweep},
+    proto::{Bind, CallContext, NewCall, Order, RefusedCall},
+    sync::lock,
+};
+
+/// What becomes of a call that its server did not take, and that may be taken elsewhere.
+pub(crate) trait Reroute: Send + Sync {
+    /// The call comes back; `before` is why it came back already once.
+    fn reroute(&self, refused: Refused, before: Option<Failure>);
+}
+
+/// An actor of the other side, under the number that this side gave it.
+pub(crate) struct Binding {
+    link: Arc<Link>,
+    target: u32,
+}
+
+/// A call that was sent, or waits for credit.
+pub(crate) struct Sent {
+    pub(super) call: Arc<dyn AnyCall>,
+    pub(super) before: Option<Failure>,
+    pub(super) client: Weak<dyn Reroute>,
+    /// Keeps the number in use.
+    pub(super) binding: Arc<Binding>,
+}
+
+/// A call to be sent.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) call: Arc<dyn AnyCall>,
+    /// Why it was refused elsewhere.
+    pub(crate) before: Option<Failure>,
+    /// The order that it has to keep.
+    pub(crate) order: Option<&'a Order>,
+    pub(crate) client: Weak<dyn Reroute>,
+}
+
+/// How long a server's own word on a deadline is waited for.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(20);
+
+impl Sent {
+    /// When this side ends it. The server keeps the same deadline and knows more about it: it gets the first word.
+    fn limit(&self) -> Option<Instant> {
+        let deadline = self.call.head().deadline?;
+        Some(deadline.checked_add(GRACE).unwrap_or(deadline))
+    }
+}
+
+impl Link {
+    /// An actor of the other side, to be called.
+    pub(crate) fn bind(
+        self: &Arc<Self>,
+        namespace: &str,
+        name: &str,
+        actor: Option<ActorId>,
+    ) -> Result<Arc<Binding>, Failure> {
+        let mut bindings = lock(&self.bindings);
+        let key = (Arc::<str>::from(name), actor);
+        if let Some(binding) = bindings.get(&key).and_then(Weak::upgrade) {
+            return Ok(binding);
+        }
+        bindings.retain(|_, binding| binding.strong_count() > 0);
+        let bind = Bind { target: 0, namespace: namespace.to_owned(), name: name.to_owned(), actor };
+        let Some(target) = self.look(|machine| machine.target(bind)) else {
+            let detail =
+                format!("{} lets a connection call no more actors at a time, or has ended", self.far);
+            return Err(Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail));
+        };
+        let binding = Arc::new(Binding { link: self.clone(), target });
+        bindings.insert(key, Arc::downgrade(&binding));
+        Ok(binding)
+    }
+
+    /// A reply came.
+    pub(super) fn receive(sent: Sent, reply: WireReply) {
+        match (reply, sent.client.upgrade()) {
+            (WireReply::Failed(failure), Some(client)) if failure.delivery() == Delivery::NotDelivered => {
+                client.reroute(Refused { call: sent.call, failure }, sent.before);
+            }
+            (reply, _) => sent.call.receive(reply),
+        }
+    }
+}
+
+impl Binding {
+    /// The connection that this goes over.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// Sends a call. A refusal by the server comes through [`Reroute`].
+    pub(crate) fn send(self: &Arc<Self>, node: &Node, outgoing: Outgoing<'_>) -> Result<(), Refused> {
+        let Outgoing { call, before, order, client } = outgoing;
+        // Before the link knows the call: the arguments' own code runs here, and it may panic.
+        let body = match encode(node, &*call) {
+            Ok(body) => body,
+            Err(failure) => {
+                call.fail(&mut |_| failure.clone());
+                return Ok(());
+            }
+        };
+        let head = call.head();
+        let caller = head.caller.as_ref().and_then(|caller| caller.actor);
+        let context = CallContext { chain: head.chain.clone(), caller, metadata: head.metadata.clone() };
+        let new = NewCall {
+            target: self.target,
+            method: head.method.id,
+            deadline: std_deadline(head.deadline),
+            context: context.encode(),
+            body,
+            after: 0,
+        };
+        let deadline = head.deadline;
+        let sent = Sent { call: call.clone(), before, client, binding: self.clone() };
+        let (taken, watch) = self.link.with(|machine| {
+            let taken = machine.call(node.now().into_std(), new, order, sent);
+            (taken, !machine.set_watched(true))
+        });
+        match taken {
+            Ok(number) => {
+                let far = Far { link: self.link.clone(), call: number };
+                if !call.sent(far) {
+                    // The caller left meanwhile, and nothing else would take the call out again.
+                    self.link.left(number);
+                }
+                let link = &self.link;
+                node.expect_deadline(deadline, watch, || link.this.clone());
+                Ok(())
+            }
+            Err(RefusedCall { failure, .. }) => Err(Refused { call, failure }),
+        }
+    }
+}
+
+fn encode(node: &Node, call: &dyn AnyCall) -> Result<Bytes, Failure> {
+    let encoded = call.encode_request(node.config().max_message_bytes, codec::buffer());
+    let failed = |error| Failure::of_codec(&error, Delivery::NotDelivered, "the arguments");
+    Ok(encoded.map_err(failed)?.freeze())
+}
+
+impl Drop for Binding {
+    fn drop(&mut self) {
+        self.link.with(|machine| machine.release(self.target));
+    }
+}
+
+impl Leave for Link {
+    fn left(&self, call: u64) {
+        let cancelled = self.with(|machine| machine.cancel(call));
+        drop(cancelled);
+    }
+}
+
+impl Sweep for Link {
+    fn sweep(&self, now: Instant) -> Option<Instant> {
+        let (mut expired, mut next) = (Vec::new(), None::<Instant>);
+        self.look(|machine| {
+            for sent in machine.calls() {
+                match sent.limit() {
+                    Some(limit) if limit <= now => expired.push(sent.call.clone()),
+                    Some(limit) => next = Some(next.map_or(limit, |next| next.min(limit))),
+                    None => {}
+                }
+            }
+            machine.set_watched(next.is_some());
+        });
+        for call in expired {
+            call.fail(&mut |_| {
+                let detail = "no reply came in time";
+                Failure::new(FailureKind::DeadlineExceeded, Delivery::Unknown, detail)
+            });
+        }
+        next
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.look(|machine| machine.calls().filter_map(Sent::limit).min())
+    }
+}

@@ -1,0 +1,146 @@
+//! What arrives, on its way to calls and actors.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::{Introduced, Link, Progress};
+use crate::{
+    call::AnyCall,
+    proto::{Event, Expected, Frame, FrameError, StreamKind, StreamWork},
+    sync::lock,
+};
+
+type Events = Vec<Event<super::Sent, std::sync::Weak<dyn AnyCall>>>;
+
+impl Link {
+    /// Frames of the control stream came.
+    pub(crate) fn control(&self, frames: &mut Vec<Frame>) {
+        let mut events = Events::new();
+        self.with(|machine| {
+            for frame in frames.drain(..) {
+                machine.control(frame, &mut events);
+            }
+        });
+        self.deliver(events);
+    }
+
+    /// Frames of the lane came.
+    pub(crate) fn lane(&self, frames: &mut Vec<Frame>) {
+        let mut events = Events::with_capacity(frames.len());
+        let now = self.now();
+        self.with(|machine| {
+            for frame in frames.drain(..) {
+                machine.lane(now, frame, &mut events);
+            }
+        });
+        self.deliver(events);
+    }
+
+    /// A stream could not be cut into frames.
+    pub(crate) fn broken(&self, error: FrameError) {
+        self.with(|machine| machine.broken(error));
+    }
+
+    /// What is known of a body that begins to arrive.
+    pub(crate) fn body_expected(&self, kind: StreamKind) -> Option<Expected> {
+        self.look(|machine| machine.body_expected(kind))
+    }
+
+    pub(crate) fn body_arrived(&self, kind: StreamKind, body: Bytes) {
+        let mut events = Events::new();
+        self.with(|machine| machine.body_arrived(kind, body, &mut events));
+        self.deliver(events);
+    }
+
+    pub(crate) fn body_failed(&self, kind: StreamKind) {
+        let mut events = Events::new();
+        self.with(|machine| machine.body_failed(kind, &mut events));
+        self.deliver(events);
+    }
+
+    pub(crate) fn poll_control(&self, cx: &Context<'_>) -> Poll<Bytes> {
+        self.look(|machine| machine.out.poll_control(cx))
+    }
+
+    pub(crate) fn poll_lane(&self, cx: &Context<'_>) -> Poll<Bytes> {
+        self.look(|machine| {
+            let taken = machine.out.poll_lane(cx);
+            if taken.is_ready() {
+                machine.lane_was_taken();
+            }
+            taken
+        })
+    }
+
+    pub(crate) fn poll_streams(&self, cx: &Context<'_>) -> Poll<StreamWork> {
+        self.look(|machine| machine.out.poll_streams(cx))
+    }
+
+    fn deliver(&self, events: Events) {
+        if events.is_empty() {
+            return;
+        }
+        let (Some(link), Some(node)) = (self.this(), self.node.upgrade()) else { return };
+        let mut inbound = lock(&self.inbound);
+        for event in events {
+            match event {
+                Event::Call(header, body) => inbound.take(&link, &node, header, body),
+                Event::Reply(sent, reply) => Self::receive(sent, reply),
+                Event::Bound(bind) => {
+                    if let Some(account) = self.look(|machine| machine.account(bind.target)) {
+                        inbound.bound(bind, account);
+                    }
+                }
+                Event::Released(target) => inbound.released(target),
+                Event::Unbegun(target, length) => inbound.unbegun(self, target, length),
+                Event::Abandoned(call) => {
+                    // Calls before it in this batch are handed over first: their order is the caller's.
+                    inbound.hand_over(self, &node);
+                    if let Some(call) = call.upgrade() {
+                        call.abandon();
+                    }
+                }
+                Event::Returned(sent) => self.returned(sent),
+                Event::Open => self.open(&node),
+                Event::Service(_) => {}
+                Event::Asked(service) => self.tell(&node, &service),
+                Event::Table(table) => self.told(table),
+                Event::Goodbye(reason) => {
+                    tracing::info!(peer = %self.far, %reason, "the other side takes no more calls");
+                    self.advance(Progress::Leaving);
+                }
+            }
+        }
+        inbound.hand_over(self, &node);
+    }
+
+    fn open(&self, node: &crate::node::Node) {
+        let hello = self.look(|machine| machine.peer().cloned());
+        let Some(hello) = hello else { return };
+        let address = hello.address.as_deref().and_then(|address| address.parse().ok());
+        let _ = self.peer.set(Introduced { node: hello.node, address });
+        self.announce_all(node);
+        self.advance(Progress::Open);
+    }
+
+    /// The connection has come further; it never goes back.
+    pub(super) fn advance(&self, to: Progress) {
+        self.progress.send_if_modified(|progress| {
+            let further = rank(&to) > rank(progress);
+            if further {
+                *progress = to;
+            }
+            further
+        });
+    }
+}
+
+fn rank(progress: &Progress) -> u8 {
+    match progress {
+        Progress::Opening => 0,
+        Progress::Open => 1,
+        Progress::Leaving => 2,
+        Progress::Ended(_) => 3,
+    }
+}

@@ -1,0 +1,77 @@
+//! The end of a connection.
+
+use std::sync::Weak;
+
+use super::{Link, Progress, Sent};
+use crate::{
+    call::{AnyCall, Delivery, Failure, FailureKind, Refused},
+    proto::{CloseCode, Lost},
+};
+
+impl Link {
+    /// This side takes no more calls.
+    pub(crate) fn goodbye(&self, reason: &str) {
+        self.with(|machine| machine.goodbye(reason));
+    }
+
+    /// Ends the connection from this side.
+    pub(crate) fn close(&self, reason: &str) {
+        self.with(|machine| machine.violated(CloseCode::Done, reason));
+        self.lost(FailureKind::Stopped, reason);
+    }
+
+    /// The other side ended the connection.
+    pub(crate) fn closed_by_peer(&self, code: u32, reason: &str) {
+        if code == CloseCode::Done.code() {
+            self.lost(FailureKind::Stopped, reason);
+        } else {
+            self.lost(
+                FailureKind::ConnectionLost,
+                &format!("{} broke the connection off: {reason}", self.far),
+            );
+        }
+    }
+
+    /// The connection is gone, for this reason: nothing of it stays pending.
+    pub(crate) fn lost(&self, kind: FailureKind, reason: &str) {
+        let (calls, served) = self.with(|machine| {
+            let ended = machine.end();
+            machine.set_watched(false);
+            ended
+        });
+        let failure = |delivery| {
+            // What did not leave may be sent elsewhere.
+            let lost = kind == FailureKind::ConnectionLost && delivery == Delivery::NotDelivered;
+            let kind = if lost { FailureKind::Unreachable } else { kind };
+            Failure::new(kind, delivery, reason)
+        };
+        self.advance(Progress::Ended(failure(Delivery::NotDelivered)));
+        for Lost { call: Sent { call, before, client, binding }, delivery } in calls {
+            match client.upgrade() {
+                Some(client) if delivery == Delivery::NotDelivered => {
+                    client.reroute(Refused { call, failure: failure(delivery) }, before);
+                }
+                _ => call.fail(&mut |_| failure(delivery)),
+            }
+            drop(binding);
+        }
+        if let Some(node) = self.node.upgrade() {
+            node.links().remove(self);
+        }
+        for call in served.iter().filter_map(Weak::upgrade) {
+            AnyCall::abandon(&*call);
+        }
+    }
+
+    /// The other side took leave before this call was sent.
+    pub(super) fn returned(&self, sent: Sent) {
+        let Sent { call, before, client, binding } = sent;
+        let detail = format!("{} took leave before the call was sent", self.far());
+        let failure = Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail);
+        match client.upgrade() {
+            Some(client) => client.reroute(Refused { call, failure }, before),
+            None => call.fail(&mut |_| failure.clone()),
+        }
+        drop(binding);
+    }
+}

@@ -1,0 +1,198 @@
+//! A connection to another node, as the two nodes use it.
+//!
+//! Callers send through [`Binding`]s; replies land in their calls; calls of the other side go to the actors of this
+//! node through [`Accept`]. What carries the bytes (`driver`, `loopback`) hands frames in and takes the outbox out.
+//!
+//! The machine is behind one lock, which is taken once for a call and once for all that arrived together. Nothing of a
+//! user's runs under it, and no waker.
+
+mod calls;
+mod deliver;
+mod ending;
+mod schemas;
+mod served;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock, Weak},
+    task::Waker,
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+
+pub(crate) use calls::{Binding, Outgoing, Reroute};
+pub(crate) use schemas::Differences;
+pub(crate) use served::Accept;
+
+use crate::{
+    actor_id::{ActorId, NodeId},
+    call::{AnyCall, Failure},
+    names::Address,
+    node::{Node, WeakNode},
+    proto::{Grants, Hello, Machine, Settings, VERSIONS},
+    sync::{Mutex, lock},
+    trust::Peer,
+};
+use calls::Sent;
+use served::Inbound;
+
+/// One connection.
+pub(crate) struct Link {
+    node: WeakNode,
+    machine: Mutex<Wire>,
+    /// What the other side's calls lead to. Only what carries the bytes uses it, one at a time.
+    inbound: Mutex<Inbound>,
+    /// The numbers that were given to actors of the other side.
+    bindings: Mutex<HashMap<(Arc<str>, Option<ActorId>), Weak<Binding>>>,
+    tables: Mutex<schemas::Tables>,
+    progress: watch::Sender<Progress>,
+    /// Who is at the other end, for error texts: an address.
+    far: String,
+    peer: OnceLock<Introduced>,
+    identity: Option<Peer>,
+    this: Weak<Self>,
+}
+
+type Wire = Machine<Sent, Weak<dyn AnyCall>>;
+
+/// How far the connection has come.
+#[derive(Clone, Debug)]
+pub(crate) enum Progress {
+    Opening,
+    Open,
+    /// The other side takes no more calls.
+    Leaving,
+    Ended(Failure),
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub(crate) struct Introduced {
+    pub(crate) node: NodeId,
+    pub(crate) address: Option<Address>,
+}
+
+/// How long a peer has for the handshake.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+
+impl Link {
+    /// A connection that was just made. `far` is where its other end is.
+    pub(crate) fn new(node: &Node, far: String, identity: Option<Peer>) -> Arc<Self> {
+        let config = node.config();
+        let local = Hello {
+            versions: VERSIONS,
+            node: node.id(),
+            address: node.directory().address().map(|address| address.to_string()),
+            grants: Grants {
+                calls: config.call_credit.max(1),
+                bytes: 4 * 1024 * 1024,
+                total_bytes: config.connection_bytes.max(1),
+                targets: 4096,
+                message: config.max_message_bytes as u64,
+            },
+        };
+        let settings = Settings {
+            own_stream: config.own_stream_bytes.min(128 * 1024),
+            backlog: 8 * 1024 * 1024,
+            max_backlog: 256 * 1024 * 1024,
+        };
+        let hello_by = (node.now() + HELLO_WITHIN).into_std();
+        Arc::new_cyclic(|this| Self {
+            node: node.downgrade(),
+            machine: Mutex::new(Machine::new(local, settings, hello_by)),
+            inbound: Mutex::default(),
+            bindings: Mutex::default(),
+            tables: Mutex::default(),
+            progress: watch::Sender::new(Progress::Opening),
+            far,
+            peer: OnceLock::new(),
+            identity,
+            this: this.clone(),
+        })
+    }
+
+    /// Where the other end is.
+    pub(crate) fn far(&self) -> &str {
+        &self.far
+    }
+
+    /// Who is at the other end; none before the handshake is through.
+    pub(crate) fn introduced(&self) -> Option<&Introduced> {
+        self.peer.get()
+    }
+
+    /// Whether calls can be sent.
+    pub(crate) fn is_usable(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Open)
+    }
+
+    /// Waits until the handshake is through.
+    pub(crate) async fn opened(&self) -> Result<(), Failure> {
+        let mut progress = self.progress.subscribe();
+        let reached = progress.wait_for(|progress| !matches!(progress, Progress::Opening)).await;
+        match reached.as_deref() {
+            Ok(Progress::Ended(failure)) => Err(failure.clone()),
+            // The sender lives as long as the link.
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Ended(_))
+    }
+
+    /// Who the other side has proved to be.
+    pub(super) fn identity(&self) -> Option<Peer> {
+        self.identity.clone()
+    }
+
+    /// Waits until the connection has ended.
+    pub(crate) async fn ended(&self) {
+        let mut progress = self.progress.subscribe();
+        let _ = progress.wait_for(|progress| matches!(progress, Progress::Ended(_))).await;
+    }
+
+    /// Looks at the machine, and wakes who carries what came into the outbox.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Wire) -> T) -> T {
+        let mut machine = lock(&self.machine);
+        let result = act(&mut machine);
+        let woken = machine.out.woken();
+        drop(machine);
+        wake(woken);
+        result
+    }
+
+    /// Looks at the machine without putting anything into the outbox.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&mut Wire) -> T) -> T {
+        look(&mut lock(&self.machine))
+    }
+
+    /// The link as others hold it. It is alive: this is one of its methods.
+    fn this(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
+    }
+
+    fn now(&self) -> std::time::Instant {
+        crate::node::clock::now().into_std()
+    }
+}
+
+fn wake(woken: [Option<Waker>; 3]) {
+    for waker in woken.into_iter().flatten() {
+        waker.wake();
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({})", self.far)
+    }
+}
+
+/// A deadline on the machine's clock.
+fn std_deadline(deadline: Option<Instant>) -> Option<std::time::Instant> {
+    deadline.map(Instant::into_std)
+}

@@ -1,0 +1,201 @@
+//! The calls of the other side: to the actors of this node, and their replies back.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+
+use super::Link;
+use crate::{
+    actor_id::NodeId,
+    call::{
+        AnyCall, CallHead, Caller, Delivery, Failure, FailureKind, InboundCall, Refused, ReplySink, Target,
+        WireReply,
+    },
+    node::Node,
+    proto::{Account, Bind, CallHeader, ServiceDigest, ServiceTable},
+    service::{IDENTIFY, Status},
+};
+
+/// What a node serves, as calls from elsewhere find it.
+pub(crate) trait Accept: Send + Sync {
+    /// The actor that is meant.
+    fn find(&self, bind: &Bind) -> Result<Arc<dyn Target>, Failure>;
+
+    /// The services of all actors.
+    fn services(&self) -> Vec<ServiceDigest>;
+
+    /// The methods of one service.
+    fn table(&self, service: &str) -> ServiceTable;
+}
+
+/// What the numbers of the other side mean.
+#[derive(Default)]
+pub(super) struct Inbound {
+    targets: HashMap<u32, Bound>,
+    /// The targets that have calls to be handed over.
+    touched: Vec<u32>,
+}
+
+struct Bound {
+    bind: Bind,
+    name: Arc<str>,
+    account: Arc<Account>,
+    target: Option<Arc<dyn Target>>,
+    /// Calls that arrived together, with their numbers.
+    arrived: Vec<(u64, Arc<dyn AnyCall>)>,
+}
+
+/// The way back of one call.
+pub(crate) struct Served {
+    link: Arc<Link>,
+    call: u64,
+    account: Arc<Account>,
+    length: u64,
+    begun: AtomicBool,
+}
+
+impl ReplySink for Served {
+    fn begun(&self) {
+        if !self.begun.swap(true, Ordering::Relaxed) && self.account.give_back(self.length) {
+            self.link.with(|machine| machine.tell_credit());
+        }
+    }
+
+    fn send(&self, reply: WireReply) {
+        self.begun();
+        self.link.with(|machine| machine.reply(self.call, &reply));
+    }
+}
+
+impl Inbound {
+    pub(super) fn bound(&mut self, bind: Bind, account: Arc<Account>) {
+        let (number, name) = (bind.target, bind.name.as_str().into());
+        self.targets.insert(number, Bound { bind, name, account, target: None, arrived: Vec::new() });
+    }
+
+    pub(super) fn released(&mut self, target: u32) {
+        self.targets.remove(&target);
+    }
+
+    /// A call's body did not come.
+    pub(super) fn unbegun(&self, link: &Link, target: u32, length: u64) {
+        if let Some(bound) = self.targets.get(&target)
+            && bound.account.give_back(length)
+        {
+            link.with(|machine| machine.tell_credit());
+        }
+    }
+
+    /// Takes a call, to be handed over with the others that arrived together.
+    pub(super) fn take(&mut self, link: &Arc<Link>, node: &Node, header: CallHeader, body: Bytes) {
+        // The machine has checked the number.
+        let Some(bound) = self.targets.get_mut(&header.target) else { return };
+        let served = Served {
+            link: link.clone(),
+            call: header.call,
+            account: bound.account.clone(),
+            length: body.len() as u64,
+            begun: AtomicBool::new(false),
+        };
+        let target = match find(node, link, bound) {
+            Ok(target) => target,
+            Err(failure) => return served.send(WireReply::Failed(failure)),
+        };
+        if header.method == IDENTIFY {
+            let id = Bytes::copy_from_slice(&target.id().to_bytes());
+            return served.send(WireReply::Ended(Status::Replied, id));
+        }
+        let Some(method) = target.method(header.method) else {
+            let failure = unimplemented(header.method, &target.services());
+            return served.send(WireReply::Failed(failure));
+        };
+        let peer = link.introduced();
+        let head = CallHead {
+            deadline: header.remaining.and_then(|remaining| node.now().checked_add(remaining)),
+            chain: header.context.chain,
+            caller: peer.map(|peer| caller(peer.node, header.context.caller, link)),
+            metadata: header.context.metadata,
+            ..CallHead::new(method, bound.name.clone())
+        };
+        if bound.arrived.is_empty() {
+            self.touched.push(header.target);
+        }
+        bound.arrived.push((header.call, Arc::new(InboundCall::new(head, body, served))));
+    }
+
+    /// Hands over what was taken, to each actor at once.
+    pub(super) fn hand_over(&mut self, link: &Link, node: &Node) {
+        for number in self.touched.drain(..) {
+            let Some(bound) = self.targets.get_mut(&number) else { continue };
+            let mut arrived = std::mem::take(&mut bound.arrived);
+            let Some(target) = &bound.target else { continue };
+            // First: a caller may leave while its call is being admitted.
+            let mut left = Vec::new();
+            link.look(|machine| {
+                arrived.retain(|(number, call)| {
+                    let here = machine.begun(*number, Arc::downgrade(call)).is_none();
+                    if !here {
+                        left.push(call.clone());
+                    }
+                    here
+                });
+            });
+            for call in left {
+                call.abandon();
+            }
+            let refused = target.admit_all(&mut arrived.drain(..).map(|(_, call)| call));
+            bound.arrived = arrived;
+            for refused in refused {
+                again(node, link, bound, refused);
+            }
+        }
+    }
+}
+
+/// A call that an actor did not take: if another one has the name by now, it is meant.
+fn again(node: &Node, link: &Link, bound: &mut Bound, refused: Refused) {
+    let Refused { call, mut failure } = refused;
+    if failure.kind() == FailureKind::Stopped {
+        let before = bound.target.take();
+        match find(node, link, bound) {
+            Ok(now) if before.is_none_or(|before| before.id() != now.id()) => match now.admit(call.clone()) {
+                Ok(()) => return,
+                Err(refused) => failure = refused.failure,
+            },
+            Ok(_) => {}
+            Err(now) => failure = now,
+        }
+    }
+    call.fail(&mut |_| failure.clone());
+}
+
+fn caller(node: NodeId, actor: Option<crate::ActorId>, link: &Link) -> Caller {
+    Caller { node, actor, identity: link.identity() }
+}
+
+fn find(node: &Node, link: &Link, bound: &mut Bound) -> Result<Arc<dyn Target>, Failure> {
+    if let Some(target) = &bound.target {
+        return Ok(target.clone());
+    }
+    let Some(accept) = node.links().acceptor() else {
+        let detail = format!("the node of {} has no server, so it serves no actors", link.far());
+        return Err(Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail));
+    };
+    let target = accept.find(&bound.bind)?;
+    bound.target = Some(target.clone());
+    Ok(target)
+}
+
+fn unimplemented(id: u32, services: &str) -> Failure {
+    let detail = format!(
+        "the actor serves {services}, which have no method with the id {id:#010x}; add the service to its \
+         `type Services`, or update the older side"
+    );
+    Failure::new(FailureKind::Unimplemented, Delivery::NotDelivered, detail)
+}

@@ -1,0 +1,208 @@
+//! The connections of one node: which of them leads where, and how new ones are made.
+//!
+//! A connection is shared by all clients of the node, and used in both directions, whoever made it. Of several attempts
+//! to reach one address at a time only one is made; after a failed one the next waits a little, and longer each time.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{Accept, Link, loopback};
+use crate::{
+    call::{Delivery, Failure, FailureKind},
+    names::Address,
+    node::Node,
+    sync::{Mutex, lock},
+};
+
+/// The connections of one node.
+#[derive(Default)]
+pub(crate) struct Links {
+    state: Mutex<State>,
+    acceptor: Mutex<Option<Arc<dyn Accept>>>,
+}
+
+#[derive(Default)]
+struct State {
+    by_address: HashMap<Address, Way>,
+    /// Connections that others made to this node.
+    accepted: Vec<Arc<Link>>,
+}
+
+/// What there is towards one address.
+enum Way {
+    Link(Arc<Link>),
+    /// Somebody is making a connection; the channel closes when it is decided.
+    Dialling(watch::Receiver<()>),
+    /// The last attempts failed.
+    Resting {
+        failures: u32,
+        until: Instant,
+    },
+}
+
+/// What somebody who needs a connection does.
+enum Next {
+    Link(Arc<Link>),
+    Wait(watch::Receiver<()>),
+    Rest(Instant),
+    Dial { failures: u32, decided: watch::Sender<()> },
+}
+
+/// The pause after the first failure; it doubles with each further one.
+const FIRST_REST: Duration = Duration::from_millis(50);
+const LONGEST_REST: Duration = Duration::from_secs(5);
+
+impl Links {
+    /// What serves calls from elsewhere.
+    pub(crate) fn acceptor(&self) -> Option<Arc<dyn Accept>> {
+        lock(&self.acceptor).clone()
+    }
+
+    /// Calls from elsewhere are served by this from now on.
+    pub(crate) fn serve(&self, acceptor: Option<Arc<dyn Accept>>) {
+        *lock(&self.acceptor) = acceptor;
+    }
+
+    /// Another node made a connection to this one.
+    pub(crate) fn accepted(&self, link: Arc<Link>) {
+        lock(&self.state).accepted.push(link);
+    }
+
+    /// A connection has ended.
+    pub(crate) fn remove(&self, link: &Link) {
+        let same = |other: &Arc<Link>| std::ptr::eq(Arc::as_ptr(other), link);
+        let mut state = lock(&self.state);
+        let gone: Vec<Arc<Link>> = state.accepted.extract_if(.., |other| same(other)).collect();
+        let ways: Vec<Way> = state
+            .by_address
+            .extract_if(|_, way| matches!(way, Way::Link(other) if same(other)))
+            .map(|(_, way)| way)
+            .collect();
+        // What they hold is dropped without the lock.
+        drop(state);
+        drop((gone, ways));
+    }
+
+    /// All connections.
+    pub(crate) fn all(&self) -> Vec<Arc<Link>> {
+        let state = lock(&self.state);
+        let ours = state.by_address.values().filter_map(|way| match way {
+            Way::Link(link) => Some(link),
+            Way::Dialling(_) | Way::Resting { .. } => None,
+        });
+        ours.chain(&state.accepted).cloned().collect()
+    }
+
+    /// The connections that others made.
+    pub(crate) fn from_others(&self) -> Vec<Arc<Link>> {
+        lock(&self.state).accepted.clone()
+    }
+
+    /// A connection to this address, whose handshake is through.
+    pub(crate) async fn connect(&self, node: &Node, address: &Address) -> Result<Arc<Link>, Failure> {
+        loop {
+            match self.next(node, address) {
+                Next::Link(link) => return link.opened().await.map(|()| link),
+                // Closed when it is decided.
+                Next::Wait(mut decided) => drop(decided.changed().await),
+                Next::Rest(until) => node.sleep_until(until).await,
+                Next::Dial { failures, decided } => return self.dial(node, address, failures, decided).await,
+            }
+        }
+    }
+
+    fn next(&self, node: &Node, address: &Address) -> Next {
+        let mut state = lock(&self.state);
+        let failures = match state.by_address.get(address) {
+            Some(Way::Link(link)) => return Next::Link(link.clone()),
+            Some(Way::Dialling(decided)) => return Next::Wait(decided.clone()),
+            Some(Way::Resting { until, .. }) if *until > node.now() => return Next::Rest(*until),
+            Some(Way::Resting { failures, .. }) => *failures,
+            None => 0,
+        };
+        let (decided, waiting) = watch::channel(());
+        state.by_address.insert(address.clone(), Way::Dialling(waiting));
+        Next::Dial { failures, decided }
+    }
+
+    async fn dial(
+        &self,
+        node: &Node,
+        address: &Address,
+        failures: u32,
+        decided: watch::Sender<()>,
+    ) -> Result<Arc<Link>, Failure> {
+        // Dropped on the way, the attempt never was.
+        let mut attempt = Attempt { links: self, address, becomes: None, decided: Some(decided) };
+        let made = match address {
+            Address::Loopback(number) => loopback::connect(node, *number),
+            Address::Socket(_) | Address::Host(..) => Err(unreachable("sockets are not there yet")),
+        };
+        let made = match made {
+            Ok(link) => match link.opened().await {
+                Ok(()) => Ok(link),
+                Err(failure) => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        };
+        match &made {
+            Ok(link) => attempt.becomes = Some(Way::Link(link.clone())),
+            Err(_) if matches!(address, Address::Loopback(_)) => {}
+            Err(_) => {
+                let until = node.now() + rest(failures, node.random_u64());
+                attempt.becomes = Some(Way::Resting { failures: failures + 1, until });
+            }
+        }
+        drop(attempt);
+        // It may have ended before it was in the table.
+        if let Ok(link) = &made
+            && link.has_ended()
+        {
+            self.remove(link);
+        }
+        made
+    }
+}
+
+/// How long to wait after so many failures: exponential, with full jitter in its upper half (Brooker, "Exponential
+/// Backoff and Jitter", 2015).
+fn rest(failures: u32, random: u64) -> Duration {
+    let longest = FIRST_REST.saturating_mul(1 << failures.min(16)).min(LONGEST_REST);
+    longest.mul_f64(0.5 + 0.5 * (random as f64 / u64::MAX as f64))
+}
+
+/// An attempt to connect, until it is decided.
+struct Attempt<'a> {
+    links: &'a Links,
+    address: &'a Address,
+    becomes: Option<Way>,
+    decided: Option<watch::Sender<()>>,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.links.state);
+        let before = match self.becomes.take() {
+            Some(way) => state.by_address.insert(self.address.clone(), way),
+            None => state.by_address.remove(self.address),
+        };
+        drop(state);
+        drop(before);
+        drop(self.decided.take());
+    }
+}
+
+impl Links {
+    /// Ends all connections: the node is going away.
+    pub(crate) fn close(&self, reason: &str) {
+        for link in self.all() {
+            link.close(reason);
+        }
+    }
+}
+
+/// A failure of reaching somebody.
+pub(crate) fn unreachable(detail: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail)
+}
