@@ -1,11 +1,10 @@
 //! The command line, and the names of what can be measured.
 
-use std::{fmt, str::FromStr};
-
 pub(crate) const USAGE: &str = "\
 Measures calls in one process beside bare channels, side by side in one run.
 
 usage: cargo run --release -p benches -- [options]
+       cargo run --release -p benches -- net [options]    between two processes; net --help says more
 
   --quick              two rounds of little work: to see that it runs, not to quote
   --rounds N           how many rounds; 7
@@ -60,13 +59,13 @@ macro_rules! named {
             pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(match self { $(Self::$variant => $text),+ })
             }
         }
 
-        impl FromStr for $name {
+        impl std::str::FromStr for $name {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
@@ -75,6 +74,8 @@ macro_rules! named {
         }
     };
 }
+
+pub(crate) use named;
 
 named! {
     /// What is measured.
@@ -122,7 +123,7 @@ impl Arguments {
     }
 }
 
-fn number(text: &str) -> Result<usize, String> {
+pub(crate) fn number(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| format!("{text:?} is not a positive number"))
 }
 

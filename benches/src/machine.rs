@@ -47,7 +47,12 @@ impl Usage {
 
 /// Bytes of this process that are in memory; `None` where the system does not say.
 pub(crate) fn resident() -> Option<u64> {
+    resident_of(std::process::id())
+}
+
+/// The same of any process.
+pub(crate) fn resident_of(process: u32) -> Option<u64> {
     const PAGE: u64 = 4096;
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let statm = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
     Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * PAGE)
 }

@@ -1,4 +1,5 @@
-//! What a call in one process costs, beside a bare channel that does the same.
+//! What a call in one process costs, beside a bare channel that does the same; and, as `net`, what one between two
+//! processes costs, beside bare QUIC and TLS.
 //!
 //! ```text
 //!   rounds: for each round, row and peer ──► a process of its own ──► probe: one measurement ──► report
@@ -11,6 +12,8 @@
 mod arguments;
 mod heap;
 mod machine;
+#[cfg(target_os = "linux")]
+mod net;
 mod peers;
 mod probe;
 mod report;
@@ -24,6 +27,10 @@ use arguments::{Arguments, Work};
 static HEAP: heap::Counting = heap::Counting;
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(code) = net::main(std::env::args().skip(1)) {
+        return code;
+    }
     let Arguments { effort, json, work } = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(text) => {

@@ -107,14 +107,15 @@ fn values(results: &Results, row: Row, metric: &str, runtime: RuntimeName, peer:
     figures.map(|figure| figure.value).collect()
 }
 
-struct Spread {
+/// The middle of some values, and how far they reach.
+pub(crate) struct Spread {
     median: f64,
     min: f64,
     max: f64,
 }
 
 impl Spread {
-    fn of(values: &[f64]) -> Option<Self> {
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
@@ -127,16 +128,16 @@ impl Spread {
         Some(Self { median, min, max })
     }
 
-    fn text(&self, decimals: usize) -> String {
+    pub(crate) fn text(&self, decimals: usize) -> String {
         let Self { median, min, max } = self;
         format!("{median:.decimals$} ({min:.decimals$}–{max:.decimals$})")
     }
 
-    fn percent(&self) -> String {
+    pub(crate) fn percent(&self) -> String {
         format!("{:.0} % ({:.0}–{:.0})", self.median * 100.0, self.min * 100.0, self.max * 100.0)
     }
 }
 
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+pub(crate) fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("a text takes what is written");
 }
