@@ -75,6 +75,7 @@ macro_rules! named {
     };
 }
 
+#[cfg(target_os = "linux")]
 pub(crate) use named;
 
 named! {

@@ -99,7 +99,7 @@ fn serve_peer<P: Peer>(identity: Identity) -> io::Result<()> {
     })
 }
 
-/// Time on a processor of all threads of a process that live.
+/// Time on a processor of all threads of a process that live, exact but for the tick that is under way.
 pub(crate) fn cpu_time(process: u32) -> io::Result<Duration> {
     let mut sum = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {

@@ -65,14 +65,16 @@ pub(crate) fn table(results: &Results) -> String {
 fn remarks(runs: &[&Run]) -> String {
     let disturbed = runs.iter().filter(|run| run.disturbed()).count();
     let failed = runs.iter().filter(|run| run.figures.is_empty()).count();
-    let mut text = String::new();
+    let mut remarks = Vec::new();
     if disturbed > 0 {
-        text += &format!("! {disturbed} of {} disturbed ", runs.len());
+        let shares: Vec<f64> = runs.iter().map(|run| run.foreign).filter(|share| share.is_finite()).collect();
+        let shares = Spread::of(&shares).map_or_else(String::new, |spread| spread.percent());
+        remarks.push(format!("! {disturbed} of {} disturbed, others {shares}", runs.len()));
     }
     if failed > 0 {
-        text += &format!("! {failed} of {} failed", runs.len());
+        remarks.push(format!("! {failed} of {} failed", runs.len()));
     }
-    text
+    remarks.join(" ")
 }
 
 fn footer(results: &Results, text: &mut String) {

@@ -43,8 +43,9 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Memory does not depend on what others do.
     pub(crate) fn disturbed(&self) -> bool {
-        self.foreign > QUIET
+        self.foreign > QUIET && self.experiment.row != Row::Idle
     }
 }
 
@@ -75,8 +76,8 @@ impl Results {
                     if best.as_ref().is_none_or(|best| run.foreign < best.foreign) {
                         best = Some(run);
                     }
-                    // Memory does not depend on what others do; and a short run is a few ticks, too few to tell.
-                    if !disturbed || experiment.row == Row::Idle || self.effort.quick() {
+                    // A short run is a few ticks, too few to tell.
+                    if !disturbed || self.effort.quick() {
                         break;
                     }
                 }

@@ -144,3 +144,31 @@ impl Drop for Reply<'_> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_late_reply_meets_nobody() {
+        let slots = Slots::new();
+        let late = slots.wait().unwrap().id();
+        let mut next = slots.wait().unwrap();
+        assert_eq!(late as u32, next.id() as u32, "the slot is used again");
+        slots.reply(late, Bytes::from("late"));
+        assert!((&mut next).now_or_never().is_none());
+        slots.reply(next.id(), Bytes::from("own"));
+        assert_eq!(next.now_or_never().unwrap().unwrap(), "own");
+    }
+
+    #[test]
+    fn whoever_waits_learns_of_the_end() {
+        let slots = Slots::new();
+        let reply = slots.wait().unwrap();
+        slots.reply(u64::MAX, Bytes::new());
+        slots.close();
+        assert!(reply.now_or_never().unwrap().is_err());
+    }
+}

@@ -107,3 +107,29 @@ impl Iterator for Frames {
         Some(Frame { id, kind, body: self.0.split_to(length - HEAD) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_out_whole_however_they_arrive() {
+        let mut sent = Vec::new();
+        put(&mut sent, 7, SMALL, b"one");
+        put(&mut sent, 8, BODY, b"");
+        let (mut buffer, mut received) = (BytesMut::new(), Vec::new());
+        for byte in sent {
+            buffer.extend_from_slice(&[byte]);
+            received.extend(take_whole(&mut buffer).unwrap().map(|frame| (frame.id, frame.kind, frame.body)));
+        }
+        assert_eq!(received, [(7, SMALL, Bytes::from("one")), (8, BODY, Bytes::new())]);
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_is_refused() {
+        for length in [0, HEAD - 1, LONGEST + 1] {
+            let length = u32::try_from(length).unwrap();
+            assert!(take_whole(&mut BytesMut::from(&length.to_le_bytes()[..])).is_err());
+        }
+    }
+}
