@@ -69,6 +69,9 @@ fn net(arguments: &Arguments) -> io::Result<()> {
             if let Some(path) = &arguments.json {
                 std::fs::write(path, report::json(&results))?;
             }
+            if results.runs.iter().any(|run| run.figures.is_empty()) {
+                return Err(io::Error::other("some measurements failed"));
+            }
         }
     }
     Ok(())

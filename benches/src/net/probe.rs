@@ -75,8 +75,7 @@ async fn alone<P: Peer>(peer: &P, server: &Server, effort: Effort, lines: &mut L
         once::<P, false>(&connection, each.len() as u64).await?;
         each.push(start.elapsed());
     }
-    let cpu = cpu(server)?.saturating_sub(before);
-    lines.add("cpu_us", micros(cpu) / each.len() as f64);
+    lines.cpu(before, cpu(server)?, each.len() as f64);
     lines.percentiles(each);
     Ok(())
 }
@@ -120,7 +119,7 @@ async fn many<P: Peer, const BODY: bool>(
 
     let calls = (last - first) as f64;
     lines.add("per_s", calls / time.as_secs_f64());
-    lines.add("cpu_us", micros(after.saturating_sub(before)) / calls);
+    lines.cpu(before, after, calls);
     Ok(())
 }
 
@@ -193,9 +192,9 @@ async fn once<P: Peer, const BODY: bool>(connection: &P::Connection, n: u64) -> 
 static PATTERN: LazyLock<Bytes> =
     LazyLock::new(|| (0..MIB as u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect());
 
-/// Time on a processor of both processes.
-fn cpu(server: &Server) -> io::Result<Duration> {
-    Ok(process::cpu_time(std::process::id())? + process::cpu_time(server.process())?)
+/// Time on a processor of the client and of the server.
+fn cpu(server: &Server) -> io::Result<[Duration; 2]> {
+    Ok([process::cpu_time(std::process::id())?, process::cpu_time(server.process())?])
 }
 
 fn micros(time: Duration) -> f64 {
@@ -208,6 +207,14 @@ struct Lines(String);
 impl Lines {
     fn add(&mut self, metric: &str, value: f64) {
         writeln!(self.0, "{metric} {value}").expect("a text takes what is written");
+    }
+
+    /// Time on a processor for one of so many calls: of both sides, and of each.
+    fn cpu(&mut self, before: [Duration; 2], after: [Duration; 2], calls: f64) {
+        let [client, server] = [0, 1].map(|side| micros(after[side].saturating_sub(before[side])) / calls);
+        self.add("cpu_us", client + server);
+        self.add("cpu_client_us", client);
+        self.add("cpu_server_us", server);
     }
 
     fn percentiles(&mut self, mut each: Vec<Duration>) {
