@@ -100,8 +100,11 @@ pub use names::{
     ResolveResult, ResolvedEndpoint, Resolver, default_namespace,
 };
 pub use node::{Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
-pub use server::{ActorServer, BindError, RegisterError, Registration, ShutdownError};
+pub use server::{
+    ActorServer, BindError, RegisterError, Registration, ServeError, ServerBuilder, ShutdownError,
+};
 pub use service::Status;
+pub use transport::quic::NetworkMode;
 pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustError};
 
 /// What generated code uses. Nothing here is for people, and all of it may change.

@@ -9,7 +9,11 @@ use crate::{
     names::{Directory, Namespace, Resolver},
     service::MethodTables,
     sync::{AtomicU64, Mutex},
-    transport::Links,
+    transport::{
+        Links,
+        quic::{Network, NetworkMode},
+    },
+    trust::Trust,
 };
 
 /// How a node's clients reach the actors of the same node.
@@ -32,6 +36,10 @@ pub struct NodeBuilder {
     seed: Option<u64>,
     resolver: Option<Arc<dyn Resolver>>,
     local_calls: LocalCalls,
+    trust: Option<Trust>,
+    network: NetworkMode,
+    #[cfg(feature = "testing")]
+    simulated: Option<(crate::testing::SimNet, crate::testing::SimHost)>,
     client_layers: Vec<Arc<dyn Layer>>,
     server_layers: Vec<Arc<dyn Layer>>,
 }
@@ -67,6 +75,26 @@ impl NodeBuilder {
         self
     }
 
+    /// What the node proves itself with to other nodes, and whom it believes; [`Trust::development`] if this is not
+    /// called, which serves addresses of this machine only.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// Where the network runs; [`NetworkMode::OwnThread`] unless this is called.
+    pub fn network(mut self, mode: NetworkMode) -> Self {
+        self.network = mode;
+        self
+    }
+
+    /// Puts the node on a host of a simulated network, in place of sockets.
+    #[cfg(feature = "testing")]
+    pub fn simulated(mut self, net: &crate::testing::SimNet, host: &crate::testing::SimHost) -> Self {
+        self.simulated = Some((net.clone(), host.clone()));
+        self
+    }
+
     /// Puts code around the calls that clients of the node make, inside the layers added before.
     pub fn client_layer(mut self, layer: impl Layer) -> Self {
         self.client_layers.push(Arc::new(layer));
@@ -89,6 +117,12 @@ impl NodeBuilder {
         if let Some(namespace) = self.namespace {
             config.namespace = namespace;
         }
+        let network = Network::new(self.network, self.trust);
+        #[cfg(feature = "testing")]
+        let network = match self.simulated {
+            Some(host) => network.simulated(host),
+            None => network,
+        };
         let mut random = random(self.seed);
         let id = NodeId(random.u64(..));
         let deadlines = Arc::new(Deadlines::new(clock::now()));
@@ -108,6 +142,7 @@ impl NodeBuilder {
                 local_calls: self.local_calls,
                 methods: MethodTables::default(),
                 links: Links::default(),
+                network,
                 client_layers: self.client_layers.into(),
                 server_layers: self.server_layers.into(),
             }),

@@ -31,6 +31,13 @@ pub struct Config {
     pub max_overlap: usize,
     /// The largest encoded arguments or reply, in bytes: 64 MiB. Values that are not encoded are not limited.
     pub max_message_bytes: usize,
+    /// A connection that nothing is heard on for so long is lost: 2 s. The lesser one of both sides counts.
+    pub idle_timeout: Duration,
+    /// How often a connection that is not used is kept alive: 750 ms. What waits for a process that died ends after
+    /// the sum of both at the latest, and a quarter of a second for timers (S6).
+    pub keep_alive: Duration,
+    /// How many connections others may have made to this node: 10,000. Further ones are refused.
+    pub max_connections: usize,
     /// How many calls to one actor another node may have here before they have begun: 1024. Further ones wait at
     /// their callers.
     pub call_credit: u32,
@@ -66,6 +73,9 @@ impl Default for Config {
             mailbox_capacity: 64,
             max_overlap: 1024,
             max_message_bytes: 64 * 1024 * 1024,
+            idle_timeout: Duration::from_secs(2),
+            keep_alive: Duration::from_millis(750),
+            max_connections: 10_000,
             call_credit: 1024,
             connection_bytes: 64 * 1024 * 1024,
             own_stream_bytes: 32 * 1024,

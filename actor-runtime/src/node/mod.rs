@@ -17,6 +17,7 @@ pub(crate) mod current;
 pub(crate) mod deadlines;
 mod schedule;
 pub(crate) mod task;
+pub(crate) mod thread;
 
 use std::{
     any::{Any, TypeId},
@@ -30,6 +31,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 pub use builder::{LocalCalls, NodeBuilder, NodeError};
 pub use config::Config;
+pub(crate) use task::AbortOnDrop;
 pub use task::{Task, TaskError};
 
 use crate::{
@@ -39,7 +41,7 @@ use crate::{
     names::{Directory, Resolver},
     service::MethodTables,
     sync::{AtomicU64, Mutex, Ordering, lock},
-    transport::Links,
+    transport::{Links, quic::Network},
 };
 use deadlines::{Deadlines, Sweep};
 
@@ -88,6 +90,7 @@ struct Inner {
     local_calls: LocalCalls,
     methods: MethodTables,
     links: Links,
+    network: Network,
     client_layers: Arc<[Arc<dyn Layer>]>,
     server_layers: Arc<[Arc<dyn Layer>]>,
 }
@@ -199,6 +202,15 @@ impl Node {
     /// The node's connections.
     pub(crate) fn links(&self) -> &Links {
         &self.inner.links
+    }
+
+    /// The node's sockets.
+    pub(crate) fn network(&self) -> &Network {
+        &self.inner.network
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.inner.runtime
     }
 
     pub(crate) fn downgrade(&self) -> WeakNode {

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, io, net::IpAddr, sync::Arc};
 
 use super::{Registration, accept::Acceptor, shutdown::Hosted};
 use crate::{
@@ -9,7 +9,11 @@ use crate::{
     node::{LocalCalls, current},
     server::RegisterError,
     sync::{Mutex, lock},
-    transport::loopback::Port,
+    transport::{
+        loopback::Port,
+        quic::{ListenError, Listener},
+    },
+    trust::TrustError,
 };
 
 /// A node that listens: it gives names to actors and takes calls for them.
@@ -45,15 +49,144 @@ pub struct ActorServer {
     pub(super) node: Node,
     address: Address,
     pub(super) hosted: Mutex<Hosted>,
-    pub(super) port: Mutex<Option<Port>>,
+    pub(super) listening: Mutex<Option<Listening>>,
+}
+
+/// What others connect to, until this is dropped.
+pub(super) enum Listening {
+    Loopback { _port: Port },
+    Socket(Arc<Listener>),
+}
+
+/// A server about to listen. Made by [`ActorServer::builder`].
+#[derive(Debug)]
+#[must_use = "call `bind`"]
+pub struct ServerBuilder {
+    address: String,
+    node: Option<Node>,
+    advertise: Option<String>,
+}
+
+impl ServerBuilder {
+    /// The node that listens.
+    pub fn node(mut self, node: &Node) -> Self {
+        self.node = Some(node.clone());
+        self
+    }
+
+    /// What others are to call this server: `host:port`, or a host alone, which gets the port that is listened at.
+    /// Needed where the address says no host, such as `0.0.0.0:7000`.
+    pub fn advertise(mut self, address: impl Into<String>) -> Self {
+        self.advertise = Some(address.into());
+        self
+    }
+
+    /// Listens.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    ///
+    /// # Cancel safety
+    /// The future can be dropped; nothing listens then.
+    pub async fn bind(self) -> Result<ActorServer, BindError> {
+        let Self { address, node, advertise } = self;
+        let address: Address = address.parse()?;
+        let node = match node {
+            Some(node) => node,
+            None => node_for(&address)?,
+        };
+        if let Some(address) = node.directory().address() {
+            return Err(BindError::Listening { address });
+        }
+        let (listening, bound) = listen(&node, &address).await?;
+        let advertised = match advertise {
+            Some(said) => advertised(&said, &bound)?,
+            None if says_no_host(&bound) => return Err(BindError::Advertise { address: bound }),
+            None => bound,
+        };
+        if !node.directory().listen(advertised.clone()) {
+            return Err(BindError::Listening { address: node.directory().address().unwrap_or(advertised) });
+        }
+        node.links().serve(Some(Arc::new(Acceptor { node: node.downgrade() })));
+        Ok(ActorServer {
+            node,
+            address: advertised,
+            hosted: Mutex::default(),
+            listening: Mutex::new(Some(listening)),
+        })
+    }
+}
+
+fn node_for(address: &Address) -> Result<Node, BindError> {
+    let free = || current::only().ok().flatten().filter(|node| node.directory().address().is_none());
+    if let Some(node) = current::said().or_else(free) {
+        return Ok(node);
+    }
+    let local_calls = match address {
+        Address::Loopback(_) => LocalCalls::Encoded,
+        Address::Host(..) | Address::Socket(_) => LocalCalls::Direct,
+    };
+    Ok(Node::builder().local_calls(local_calls).build()?)
+}
+
+async fn listen(node: &Node, address: &Address) -> Result<(Listening, Address), BindError> {
+    let at = match address {
+        Address::Loopback(number) => {
+            let taken = || BindError::Taken { address: address.clone() };
+            let port = Port::bind(*number, node).ok_or_else(taken)?;
+            let bound = port.address();
+            return Ok((Listening::Loopback { _port: port }, bound));
+        }
+        Address::Socket(at) => *at,
+        Address::Host(host, port) => {
+            let failed =
+                |error: io::Error| BindError::Io { address: address.clone(), reason: error.to_string() };
+            let mut found = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(failed)?;
+            found.next().ok_or_else(|| failed(io::Error::other("the host has no address")))?
+        }
+    };
+    let listener = node.network().listen(node, at).await.map_err(|error| match error {
+        ListenError::Trust(error) => BindError::Trust(error),
+        ListenError::Io(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            BindError::Taken { address: address.clone() }
+        }
+        ListenError::Io(error) => BindError::Io { address: address.clone(), reason: error.to_string() },
+    })?;
+    let bound = Address::Socket(listener.address);
+    Ok((Listening::Socket(Arc::new(listener)), bound))
+}
+
+fn says_no_host(address: &Address) -> bool {
+    matches!(address, Address::Socket(socket) if socket.ip().is_unspecified())
+}
+
+fn advertised(said: &str, bound: &Address) -> Result<Address, BindError> {
+    let port = match bound {
+        Address::Socket(socket) => socket.port(),
+        _ => 0,
+    };
+    let address = match said.parse::<IpAddr>() {
+        Ok(ip) => Address::Socket((ip, port).into()),
+        Err(_) if said.contains(':') => said.parse()?,
+        Err(_) => format!("{said}:{port}").parse()?,
+    };
+    match address {
+        Address::Socket(socket) if socket.ip().is_unspecified() => Err(BindError::Advertise { address }),
+        address => Ok(address),
+    }
 }
 
 impl ActorServer {
-    /// Listens at an address: `loopback:0` for a free number within this process. (Sockets are not there yet.)
+    /// Listens at an address: a socket such as `127.0.0.1:7000` or `0.0.0.0:0` (port 0 for a free one), or `loopback:0`
+    /// for a free number within this process.
     ///
     /// The node that listens is the one of the enclosing [`Node::scope`], else the one that this process made for
     /// itself before, else a new one; a new one at a loopback address encodes all its calls
-    /// ([`LocalCalls::Encoded`]). Use [`bind_on`](Self::bind_on) to say which.
+    /// ([`LocalCalls::Encoded`]). Use [`bind_on`](Self::bind_on) to say which, and [`builder`](Self::builder) to say
+    /// more.
+    ///
+    /// At a socket, other nodes must prove who they are, and so does this one: see [`Trust`](crate::Trust). A node that
+    /// was given none uses the development trust domain, which serves addresses of this machine only.
     ///
     /// # Errors
     /// [`BindError`].
@@ -61,14 +194,7 @@ impl ActorServer {
     /// # Cancel safety
     /// The future can be dropped; nothing listens then.
     pub async fn bind(address: impl AsRef<str>) -> Result<Self, BindError> {
-        let address = address.as_ref().parse()?;
-        let said = current::said();
-        let free = || current::only().ok().flatten().filter(|node| node.directory().address().is_none());
-        let node = match said.or_else(free) {
-            Some(node) => node,
-            None => Node::builder().local_calls(LocalCalls::Encoded).build()?,
-        };
-        Self::listen(node, address)
+        Self::builder(address).bind().await
     }
 
     /// Listens at an address, on this node. See [`bind`](Self::bind).
@@ -79,21 +205,28 @@ impl ActorServer {
     /// # Cancel safety
     /// The future can be dropped; nothing listens then.
     pub async fn bind_on(node: &Node, address: impl AsRef<str>) -> Result<Self, BindError> {
-        Self::listen(node.clone(), address.as_ref().parse()?)
+        Self::builder(address).node(node).bind().await
     }
 
-    fn listen(node: Node, address: Address) -> Result<Self, BindError> {
-        let Address::Loopback(number) = address else { return Err(BindError::NoSockets { address }) };
-        let port = Port::bind(number, &node).ok_or(BindError::Taken { address })?;
-        let address = port.address();
-        if !node.directory().listen(address.clone()) {
-            return Err(BindError::Listening { address: node.directory().address().unwrap_or(address) });
-        }
-        node.links().serve(Some(Arc::new(Acceptor { node: node.downgrade() })));
-        Ok(Self { node, address, hosted: Mutex::default(), port: Mutex::new(Some(port)) })
+    /// A server that is to listen at an address, with settings of its own.
+    ///
+    /// ```
+    /// # use actor_runtime::prelude::*;
+    /// # use actor_runtime::{Authority, Trust};
+    /// # #[actor_runtime::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let authority = Authority::new("example")?;
+    /// let identity = authority.issue(["127.0.0.1", "actor://example/node-1"])?;
+    /// let trust = Trust::builder().identity(identity).authority(&authority).build()?;
+    /// let node = Node::builder().trust(trust).build()?;
+    /// let server = ActorServer::builder("0.0.0.0:0").node(&node).advertise("127.0.0.1").bind().await?;
+    /// assert!(server.address().to_string().starts_with("127.0.0.1:"));
+    /// # Ok(()) }
+    /// ```
+    pub fn builder(address: impl AsRef<str>) -> ServerBuilder {
+        ServerBuilder { address: address.as_ref().to_owned(), node: None, advertise: None }
     }
 
-    /// Where it listens.
+    /// Where it can be called: where it listens, or what it advertises.
     pub fn address(&self) -> Address {
         self.address.clone()
     }
@@ -185,14 +318,28 @@ pub enum BindError {
     /// There is no node, and several nodes or no runtime to choose from.
     #[error(transparent)]
     Node(#[from] NodeError),
-    /// The address is a socket's.
-    #[error("{address} is a socket address, and servers cannot listen at sockets yet; write `loopback:0`")]
-    NoSockets {
+    /// The address says no host that others could call.
+    #[error(
+        "{address} is no address that others can call; say which one is with \
+         `ActorServer::builder(…).advertise(\"host:port\")`"
+    )]
+    Advertise {
         /// Which.
         address: Address,
     },
+    /// The system does not let the server listen there.
+    #[error("cannot listen at {address}: {reason}")]
+    Io {
+        /// Where.
+        address: Address,
+        /// What the system said.
+        reason: String,
+    },
+    /// The node's identity cannot be used there.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// Somebody else listens there.
-    #[error("{address} is taken by another server of this process; write `loopback:0` for a free number")]
+    #[error("{address} is taken by another server; write port 0 for a free one")]
     Taken {
         /// Where.
         address: Address,

@@ -8,7 +8,9 @@ mod accept;
 mod bind;
 mod register;
 mod shutdown;
+mod signal;
 
-pub use bind::{ActorServer, BindError};
+pub use bind::{ActorServer, BindError, ServerBuilder};
 pub use register::{RegisterError, Registration};
 pub use shutdown::ShutdownError;
+pub use signal::ServeError;

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 
-use super::ActorServer;
-use crate::{Task, actor_id::ActorId, call::StopReason, names::BoxFuture, sync::lock};
+use super::{ActorServer, bind::Listening};
+use crate::{Task, actor_id::ActorId, call::StopReason, names::BoxFuture, sync::lock, transport::Link};
 
 /// The tasks of a server's actors.
 #[derive(Default)]
@@ -43,7 +43,8 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 impl ActorServer {
     /// Ends the server: no new calls are taken, what is queued is run, then the actors end. After `grace` what is left
     /// is ended at its next await; its callers get [`Stopped`](crate::FailureKind::Stopped). Returns after
-    /// `grace` and a quarter of a second at the latest.
+    /// `grace` and half a second at the latest. Other nodes are told at once that no more calls are taken, and at the end
+    /// why their connections close.
     ///
     /// # Errors
     /// [`ShutdownError`] names the actors that were cut off, and among them those that did not even notice: their
@@ -65,8 +66,22 @@ impl ActorServer {
         let mut ending = Ending::new(actors);
         ending.wait(node.sleep_until(node.now() + grace)).await;
         let cut_off = ending.left();
-        self.leave(&StopReason::Shutdown);
+        self.kill(&StopReason::Shutdown);
         ending.wait(node.sleep_until(node.now() + LAST_WORDS)).await;
+        let listening = lock(&self.listening).take();
+        let links = self.hang_up(&StopReason::Shutdown);
+        let closed = async {
+            for link in links {
+                link.gone().await;
+            }
+            if let Some(Listening::Socket(listener)) = &listening {
+                listener.closed().await;
+            }
+        };
+        tokio::select! {
+            () = closed => {}
+            () = node.sleep_until(node.now() + LAST_WORDS) => {}
+        }
         if cut_off.is_empty() {
             Ok(())
         } else {
@@ -76,17 +91,28 @@ impl ActorServer {
 
     /// Ends every actor now, and listens no more.
     pub(super) fn leave(&self, reason: &StopReason) {
-        let port = lock(&self.port).take();
-        drop(port);
-        if let Some(targets) = self.node.directory().leave(&self.address()) {
-            for target in targets {
-                target.kill(reason.clone());
-            }
-            self.node.links().serve(None);
-            for link in self.node.links().from_others() {
-                link.close(&reason.to_string());
-            }
+        self.kill(reason);
+        let listening = lock(&self.listening).take();
+        if listening.is_some() {
+            drop(self.hang_up(reason));
         }
+    }
+
+    /// Ends every actor now.
+    fn kill(&self, reason: &StopReason) {
+        for target in self.node.directory().leave(&self.address()).unwrap_or_default() {
+            target.kill(reason.clone());
+        }
+    }
+
+    /// Ends the connections that others made.
+    fn hang_up(&self, reason: &StopReason) -> Vec<Arc<Link>> {
+        self.node.links().serve(None);
+        let links = self.node.links().from_others();
+        for link in &links {
+            link.close(&reason.to_string());
+        }
+        links
     }
 }
 

@@ -276,7 +276,6 @@ impl SimNet {
     /// # Errors
     /// `AddrInUse` if the port has a socket, `NetworkDown` if the host was killed and not revived, `Other` outside a
     /// tokio runtime.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the QUIC transport of the simulator will bind it"))]
     pub(crate) fn bind(&self, host: &SimHost, port: u16) -> io::Result<Arc<SimSocket>> {
         self.check(host);
         let runtime = Handle::try_current().map_err(io::Error::other)?;

@@ -94,6 +94,11 @@ impl Links {
         ours.chain(&state.accepted).cloned().collect()
     }
 
+    /// How many connections others have made.
+    pub(crate) fn from_others_count(&self) -> usize {
+        lock(&self.state).accepted.len()
+    }
+
     /// The connections that others made.
     pub(crate) fn from_others(&self) -> Vec<Arc<Link>> {
         lock(&self.state).accepted.clone()
@@ -137,7 +142,7 @@ impl Links {
         let mut attempt = Attempt { links: self, address, becomes: None, decided: Some(decided) };
         let made = match address {
             Address::Loopback(number) => loopback::connect(node, *number),
-            Address::Socket(_) | Address::Host(..) => Err(unreachable("sockets are not there yet")),
+            Address::Socket(_) | Address::Host(..) => node.network().dial(node, address).await,
         };
         let made = match made {
             Ok(link) => match link.opened().await {

@@ -170,6 +170,7 @@ impl Drop for Unwinding<'_> {
         };
         for link in links.into_iter().flatten() {
             link.lost(FailureKind::ConnectionLost, "the other node of this process went away");
+            link.dropped();
         }
     }
 }

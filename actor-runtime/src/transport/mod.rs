@@ -8,6 +8,7 @@
 mod link;
 mod links;
 pub(crate) mod loopback;
+pub(crate) mod quic;
 
 pub(crate) use link::{Accept, Binding, Differences, Link, Outgoing, Reroute};
 pub(crate) use links::{Links, unreachable};

@@ -173,7 +173,7 @@ impl TrustError {
         Self::Issue { source: Arc::new(source) }
     }
 
-    pub(super) fn crypto(source: impl Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn crypto(source: impl Error + Send + Sync + 'static) -> Self {
         Self::Crypto { source: Arc::new(source) }
     }
 

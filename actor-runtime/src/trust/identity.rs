@@ -83,6 +83,11 @@ impl Identity {
         pem(tag, self.0.key.secret_der())
     }
 
+    /// The private key.
+    pub(crate) fn secret(&self) -> &[u8] {
+        self.0.key.secret_der()
+    }
+
     pub(super) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,

@@ -24,7 +24,6 @@ use crate::node::clock;
 /// The protocol that both sides have to name in the handshake.
 pub(crate) const ALPN: &[u8] = b"actor/1";
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the transport over QUIC, which is not there yet"))]
 impl Trust {
     /// For the side that listens. Who dials has to show a certificate.
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {

@@ -3,11 +3,12 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{Introduced, Link, Progress};
 use crate::{
     call::AnyCall,
-    proto::{Event, Expected, Frame, FrameError, StreamKind, StreamWork},
+    proto::{CloseCode, Event, Expected, Frame, FrameError, StreamKind, StreamWork},
     sync::lock,
 };
 
@@ -40,6 +41,27 @@ impl Link {
     /// A stream could not be cut into frames.
     pub(crate) fn broken(&self, error: FrameError) {
         self.with(|machine| machine.broken(error));
+    }
+
+    /// Something may have to be done at this time.
+    pub(crate) fn timeout(&self) -> Option<Instant> {
+        self.look(|machine| machine.next_timeout()).map(Instant::from_std)
+    }
+
+    /// It is that time.
+    pub(crate) fn time_passed(&self) {
+        let now = self.now();
+        self.with(|machine| machine.timeout(now));
+    }
+
+    /// The other side stopped in the middle of something.
+    pub(crate) fn silent(&self, reason: &str) {
+        self.with(|machine| machine.violated(CloseCode::Silent, reason));
+    }
+
+    /// The other side did what it must not do.
+    pub(crate) fn violated(&self, reason: &str) {
+        self.with(|machine| machine.violated(CloseCode::Protocol, reason));
     }
 
     /// What is known of a body that begins to arrive.

@@ -48,6 +48,8 @@ pub(crate) struct Link {
     bindings: Mutex<HashMap<(Arc<str>, Option<ActorId>), Weak<Binding>>>,
     tables: Mutex<schemas::Tables>,
     progress: watch::Sender<Progress>,
+    /// Closed when nothing carries the link's bytes any more.
+    carried: watch::Sender<bool>,
     /// Who is at the other end, for error texts: an address.
     far: String,
     peer: OnceLock<Introduced>,
@@ -106,6 +108,7 @@ impl Link {
             bindings: Mutex::default(),
             tables: Mutex::default(),
             progress: watch::Sender::new(Progress::Opening),
+            carried: watch::Sender::new(true),
             far,
             peer: OnceLock::new(),
             identity,
@@ -153,6 +156,16 @@ impl Link {
     pub(crate) async fn ended(&self) {
         let mut progress = self.progress.subscribe();
         let _ = progress.wait_for(|progress| matches!(progress, Progress::Ended(_))).await;
+    }
+
+    /// Waits until nothing carries its bytes any more: the other side has been told the end.
+    pub(crate) async fn gone(&self) {
+        let _ = self.carried.subscribe().wait_for(|carried| !carried).await;
+    }
+
+    /// What carried the bytes has ended.
+    pub(crate) fn dropped(&self) {
+        self.carried.send_replace(false);
     }
 
     /// Looks at the machine, and wakes who carries what came into the outbox.

@@ -1,0 +1,79 @@
+//! The settings of quinn, and why each is what it is.
+
+use std::{sync::Arc, time::Duration};
+
+use quinn::{
+    ClientConfig, EndpointConfig, ServerConfig, TransportConfig, VarInt,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
+};
+
+use crate::{
+    node::Config,
+    trust::{Trust, TrustError},
+};
+
+/// Streams that a peer may have open at first: control, lane and bodies. quinn keeps memory for each permitted one, so
+/// there are few, and more where bodies need them.
+pub(super) const FIRST_STREAMS: u32 = 64;
+/// The most that it grows to.
+pub(super) const MOST_STREAMS: u32 = 1024;
+
+/// How long a stream may stand still in the middle of a frame or a body's beginning.
+pub(super) const STREAM_PATIENCE: Duration = Duration::from_secs(10);
+
+fn transport(config: &Config, keep_alive: bool) -> Arc<TransportConfig> {
+    let mut transport = TransportConfig::default();
+    let idle = VarInt::from_u64(u64::try_from(config.idle_timeout.as_millis()).unwrap_or(u64::MAX))
+        .unwrap_or(VarInt::MAX);
+    transport
+        .max_idle_timeout(Some(idle.into()))
+        // Who dialled keeps the connection alive; the answers serve the other side too.
+        .keep_alive_interval(keep_alive.then_some(config.keep_alive))
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(FIRST_STREAMS))
+        .datagram_receive_buffer_size(None)
+        // One stream after the other: a small frame is not cut into pieces for fairness.
+        .send_fairness(false)
+        // A lost first packet is sent again after three of these; quinn's default of 333 ms is for the open Internet.
+        .initial_rtt(Duration::from_millis(20))
+        .stream_receive_window(VarInt::from_u32(8 * 1024 * 1024))
+        .receive_window(VarInt::from_u32(32 * 1024 * 1024))
+        .send_window(16 * 1024 * 1024);
+    Arc::new(transport)
+}
+
+/// For connections that are made from here.
+pub(super) fn client(trust: &Trust, config: &Config) -> Result<ClientConfig, TrustError> {
+    let tls = QuicClientConfig::try_from(trust.client_config()).map_err(no_initial_suite)?;
+    let mut client = ClientConfig::new(Arc::new(tls));
+    client.transport_config(transport(config, true));
+    Ok(client)
+}
+
+/// For connections that others make.
+pub(super) fn server(trust: &Trust, config: &Config) -> Result<ServerConfig, TrustError> {
+    let tls = QuicServerConfig::try_from(trust.server_config()).map_err(no_initial_suite)?;
+    let mut server = ServerConfig::with_crypto(Arc::new(tls));
+    server
+        .transport_config(transport(config, false))
+        .max_incoming(1024)
+        // What strangers may have buffered here before they have proved who they are.
+        .incoming_buffer_size(64 * 1024)
+        .incoming_buffer_size_total(16 * 1024 * 1024);
+    Ok(server)
+}
+
+/// For sockets. The key of stateless resets is the identity's: so a server that was killed and started again tells its
+/// old callers at once that their connections are gone.
+pub(super) fn endpoint(trust: &Trust, seed: Option<[u8; 32]>) -> EndpointConfig {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, trust.identity().secret());
+    let reset = ring::hmac::sign(&key, b"actor stateless reset");
+    let mut endpoint =
+        EndpointConfig::new(Arc::new(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, reset.as_ref())));
+    endpoint.rng_seed(seed);
+    endpoint
+}
+
+fn no_initial_suite(error: quinn::crypto::rustls::NoInitialCipherSuite) -> TrustError {
+    TrustError::crypto(error)
+}

@@ -1,0 +1,388 @@
+//! What carries a link's bytes over one connection.
+//!
+//! Two tasks write (control, lane), one sees to streams of their own and to the end, one takes streams and reads each
+//! in a task of its own, one waits for the connection to end. When it has, all of them end.
+
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
+
+use super::{config, failures};
+use crate::{
+    node::{AbortOnDrop, Task, clock, task},
+    proto::{Abort, Expected, Frame, FrameReader, StreamKind, StreamWork},
+    sync::{Mutex, lock},
+    transport::Link,
+};
+
+/// One connection, for the tasks that carry its bytes.
+struct Driver {
+    handle: Handle,
+    link: Arc<Link>,
+    connection: Connection,
+    /// Frames of the lane were taken in: a body may have its header now.
+    lane_moved: Notify,
+    /// The control stream and the lane are to be finished.
+    finish: watch::Sender<bool>,
+    /// Streams of their own that are under way.
+    bodies: Mutex<HashMap<(bool, StreamKind), AbortOnDrop>>,
+    receiving: AtomicU32,
+    permitted: AtomicU32,
+}
+
+/// A stream that was reset or stopped because nobody needs it any more.
+const NOT_NEEDED: VarInt = VarInt::from_u32(1);
+/// A stream of a kind that this release does not know.
+const UNKNOWN: VarInt = VarInt::from_u32(2);
+
+/// How long last words may take.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Carries the link's bytes from now on.
+pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, idle: Duration) {
+    let driver = Arc::new(Driver {
+        handle: handle.clone(),
+        link: link.clone(),
+        connection,
+        lane_moved: Notify::new(),
+        finish: watch::Sender::new(false),
+        bodies: Mutex::default(),
+        receiving: AtomicU32::new(0),
+        permitted: AtomicU32::new(config::FIRST_STREAMS),
+    });
+    drop(task::spawn(handle, driver.run(idle)));
+}
+
+impl Driver {
+    async fn run(self: Arc<Self>, idle: Duration) {
+        let control = self.spawn(write(self.clone(), StreamKind::Control));
+        let lane = self.spawn(write(self.clone(), StreamKind::Lane));
+        let streams = self.spawn(self.clone().streams(control, lane));
+        let taking = self.spawn(self.clone().take_streams());
+        let _until_the_end = (streams.abort_on_drop(), taking.abort_on_drop());
+        let error = {
+            let closed = self.connection.closed();
+            let mut closed = std::pin::pin!(closed);
+            match self.link.timeout() {
+                None => closed.await,
+                Some(at) => tokio::select! {
+                    error = &mut closed => error,
+                    () = clock::sleep_until(at) => {
+                        self.link.time_passed();
+                        closed.await
+                    }
+                },
+            }
+        };
+        // What is still under way ends with this.
+        let bodies = std::mem::take(&mut *lock(&self.bodies));
+        drop(bodies);
+        tracing::debug!(peer = %self.link.far(), %error, "a connection ended");
+        failures::tell(&self.link, &error, idle);
+        self.link.dropped();
+    }
+
+    fn spawn<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        task::spawn(&self.handle, future)
+    }
+
+    /// Sees to streams of their own, and to the end that this side wants.
+    async fn streams(self: Arc<Self>, control: Task<()>, lane: Task<()>) {
+        let _until_the_end = (control.abort_on_drop(), lane.abort_on_drop());
+        loop {
+            match poll_fn(|cx| self.link.poll_streams(cx)).await {
+                StreamWork::Send(body) => {
+                    let sending = self.spawn(send(self.clone(), body.kind, body.bytes));
+                    self.keep(false, body.kind, &sending);
+                }
+                StreamWork::Abort(abort) => {
+                    let key = match abort {
+                        Abort::Sending(kind) => (false, kind),
+                        Abort::Receiving(kind) => (true, kind),
+                    };
+                    let aborted = lock(&self.bodies).remove(&key);
+                    drop(aborted);
+                }
+                StreamWork::Close(closing) => {
+                    self.finish.send_replace(true);
+                    let written = async {
+                        let _ = tokio::join!(control, lane);
+                    };
+                    tokio::select! {
+                        () = written => {}
+                        () = clock::sleep_until(clock::now() + LAST_WORDS) => {}
+                    }
+                    let peer = self.link.far();
+                    if closing.code.code() != 0 {
+                        tracing::warn!(%peer, cause = %closing.reason, "broke a connection off");
+                    }
+                    return self.connection.close(closing.code.code().into(), closing.reason.as_bytes());
+                }
+            }
+        }
+    }
+
+    fn keep(&self, receiving: bool, kind: StreamKind, task: &Task<()>) {
+        let mut bodies = lock(&self.bodies);
+        bodies.insert((receiving, kind), task.abort_on_drop());
+        // It may have ended before it was kept.
+        if task.is_finished() {
+            bodies.remove(&(receiving, kind));
+        }
+    }
+
+    fn forget(&self, receiving: bool, kind: StreamKind) {
+        let ended = lock(&self.bodies).remove(&(receiving, kind));
+        drop(ended);
+    }
+
+    /// Takes the streams of the other side.
+    async fn take_streams(self: Arc<Self>) {
+        let mut readers = tokio::task::JoinSet::new();
+        while let Ok(stream) = self.connection.accept_uni().await {
+            self.make_room();
+            let reader = read(self.clone(), stream);
+            readers.spawn_on(reader, &self.handle);
+            while readers.try_join_next().is_some() {}
+        }
+    }
+
+    /// Permits more streams where nearly all are in use.
+    fn make_room(&self) {
+        let open = self.receiving.fetch_add(1, Ordering::Relaxed) + 1;
+        let permitted = self.permitted.load(Ordering::Relaxed);
+        if open >= permitted / 4 * 3 && permitted < config::MOST_STREAMS {
+            let more = (2 * permitted).min(config::MOST_STREAMS);
+            self.permitted.store(more, Ordering::Relaxed);
+            self.connection.set_max_concurrent_uni_streams(more.into());
+        }
+    }
+}
+
+/// Writes the control stream or the lane, all that there is at once.
+async fn write(driver: Arc<Driver>, kind: StreamKind) {
+    let Ok(mut stream) = driver.connection.open_uni().await else { return };
+    let (mut finish, priority) = (driver.finish.subscribe(), i32::from(kind == StreamKind::Control));
+    // Ahead of bodies; an error says that the stream is closed, and so will the next write.
+    let _ = stream.set_priority(1 + priority);
+    if stream.write_chunk(kind.encode()).await.is_err() {
+        return;
+    }
+    let link = &driver.link;
+    let next = |cx: &mut Context<'_>| match kind {
+        StreamKind::Control => link.poll_control(cx),
+        _ => link.poll_lane(cx),
+    };
+    loop {
+        let bytes = match poll_fn(|cx| Poll::Ready(next(cx))).await {
+            Poll::Ready(bytes) => bytes,
+            Poll::Pending if *finish.borrow() => break,
+            Poll::Pending => tokio::select! {
+                biased;
+                bytes = poll_fn(next) => bytes,
+                _ = finish.changed() => continue,
+            },
+        };
+        if stream.write_chunk(bytes).await.is_err() {
+            return;
+        }
+    }
+    if stream.finish().is_ok() {
+        // Until the other side has it all.
+        let _ = stream.stopped().await;
+    }
+}
+
+/// Writes one body. Dropped on the way, the stream is reset: nobody takes half a body for a whole one.
+async fn send(driver: Arc<Driver>, kind: StreamKind, body: Bytes) {
+    let Ok(stream) = driver.connection.open_uni().await else { return };
+    // Whether it is finished; one that is not is reset when it is dropped.
+    let mut stream = Unfinished(stream, false);
+    if stream.0.write_all_chunks(&mut [kind.encode(), body]).await.is_ok() {
+        stream.1 = stream.0.finish().is_ok();
+    }
+    driver.forget(false, kind);
+}
+
+struct Unfinished(SendStream, bool);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.1 {
+            let _ = self.0.reset(NOT_NEEDED);
+        }
+    }
+}
+
+/// Reads a stream of the other side, whatever it is.
+async fn read(driver: Arc<Driver>, mut stream: RecvStream) {
+    let counted = Counted(&driver.receiving);
+    let Some((kind, rest)) = beginning(&driver, &mut stream).await else { return };
+    match kind {
+        StreamKind::Control | StreamKind::Lane => frames(&driver, stream, kind, rest).await,
+        kind => {
+            let mut arriving = Arriving { driver: &driver, kind, complete: false };
+            if let Some(body) = receive(&driver, &mut stream, kind, rest).await {
+                arriving.complete = true;
+                driver.link.body_arrived(kind, body);
+            } else {
+                let _ = stream.stop(NOT_NEEDED);
+            }
+        }
+    }
+    drop(counted);
+}
+
+struct Counted<'a>(&'a AtomicU32);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A body that arrives; broken off, its call is told.
+struct Arriving<'a> {
+    driver: &'a Driver,
+    kind: StreamKind,
+    complete: bool,
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        if !self.complete {
+            self.driver.link.body_failed(self.kind);
+        }
+    }
+}
+
+/// What the stream is for, and what came behind that.
+async fn beginning(driver: &Driver, stream: &mut RecvStream) -> Option<(StreamKind, Bytes)> {
+    let mut bytes = Bytes::new();
+    loop {
+        match StreamKind::decode(&mut bytes) {
+            Ok(Some(kind)) => return Some((kind, bytes)),
+            Ok(None) => {}
+            Err(_) => {
+                // A later release may use it for something that this one can do without.
+                let _ = stream.stop(UNKNOWN);
+                return None;
+            }
+        }
+        let chunk = tokio::select! {
+            chunk = stream.read_chunk(64 * 1024, true) => chunk.ok()??.bytes,
+            () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
+                driver.link.silent("a stream did not say what it is for");
+                return None;
+            }
+        };
+        bytes = if bytes.is_empty() { chunk } else { [bytes, chunk].concat().into() };
+    }
+}
+
+/// How many chunks are taken from quinn at once.
+const CHUNKS: usize = 64;
+
+/// Reads the control stream or the lane: all that has arrived at once.
+async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest: Bytes) {
+    if kind == StreamKind::Lane && driver.link.opened().await.is_err() {
+        return;
+    }
+    let mut reader = FrameReader::default();
+    let mut frames: Vec<Frame> = Vec::new();
+    let mut chunks: [Bytes; CHUNKS] = [const { Bytes::new() }; CHUNKS];
+    chunks[0] = rest;
+    let mut taken = 1;
+    loop {
+        for chunk in &mut chunks[..taken] {
+            if let Err(error) = reader.read(std::mem::take(chunk), &mut frames) {
+                return driver.link.broken(error);
+            }
+        }
+        if !frames.is_empty() {
+            if kind == StreamKind::Lane {
+                driver.link.lane(&mut frames);
+                driver.lane_moved.notify_waiters();
+            } else {
+                driver.link.control(&mut frames);
+            }
+        }
+        let more = if reader.is_partial() {
+            tokio::select! {
+                more = stream.read_chunks(&mut chunks) => more,
+                () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
+                    return driver.link.silent("a frame was begun and not ended");
+                }
+            }
+        } else {
+            stream.read_chunks(&mut chunks).await
+        };
+        match more {
+            Ok(Some(more)) => taken = more,
+            // The other side has said its last words, or the connection is gone.
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+/// Reads one body. `None` if it was broken off, or nobody needs it.
+async fn receive(driver: &Driver, stream: &mut RecvStream, kind: StreamKind, rest: Bytes) -> Option<Bytes> {
+    let length = tokio::select! {
+        length = expected(driver, kind) => length?,
+        () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
+            driver.link.silent("a body came without its call");
+            return None;
+        }
+    };
+    // It is within the limits: the machine has looked at it.
+    let mut body = BytesMut::with_capacity(usize::try_from(length).ok()?);
+    body.extend_from_slice(&rest);
+    let mut chunks: [Bytes; CHUNKS] = [const { Bytes::new() }; CHUNKS];
+    loop {
+        if body.len() as u64 > length {
+            driver.link.violated("a body is longer than was said");
+            return None;
+        }
+        let taken = tokio::select! {
+            taken = stream.read_chunks(&mut chunks) => taken.ok()?,
+            () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
+                driver.link.silent("a body was begun and not ended");
+                return None;
+            }
+        };
+        let Some(taken) = taken else { return (body.len() as u64 == length).then(|| body.freeze()) };
+        for chunk in &mut chunks[..taken] {
+            body.extend_from_slice(&std::mem::take(chunk));
+        }
+    }
+}
+
+/// How long a body is to be, once its header has come.
+async fn expected(driver: &Driver, kind: StreamKind) -> Option<u64> {
+    loop {
+        let mut moved = std::pin::pin!(driver.lane_moved.notified());
+        moved.as_mut().enable();
+        match driver.link.body_expected(kind) {
+            Some(Expected::Bytes(length)) => return Some(length),
+            Some(Expected::Nothing) => return None,
+            None => moved.await,
+        }
+    }
+}
