@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The identity of one [`Node`](crate::Node): random, new for each.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub(crate) u64);
 
 impl fmt::Display for NodeId {
@@ -21,7 +23,7 @@ impl fmt::Debug for NodeId {
 /// The identity of one registration of an actor: one mailbox (S12).
 ///
 /// A new registration under the same name has a new id, so an id never means another actor than it once did.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActorId {
     pub(crate) node: NodeId,
     pub(crate) serial: u64,

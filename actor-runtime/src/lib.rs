@@ -58,6 +58,7 @@
 //! - [`ActorServer`]: giving names to actors. [`ServiceClient`]: what every client can do.
 //! - [`Failure`] and [`CallError`]: every way a call can end.
 //! - [`current_ctx`]: what a handler knows about its call.
+//! - [`inspect`]: asking a server how it is, and what it serves.
 //! - [`Node`]: several nodes in one process, settings, layers.
 //! - [`Trust`]: certificates, and whom a node believes.
 //!
@@ -70,6 +71,7 @@ mod client;
 pub mod codec;
 mod context;
 mod entry;
+pub mod inspect;
 mod layer;
 mod names;
 mod node;
@@ -86,7 +88,7 @@ pub mod testing;
 mod transport;
 mod trust;
 
-pub use actor::{Actor, Overflow};
+pub use actor::{Actor, Health, Overflow};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{

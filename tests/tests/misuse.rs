@@ -203,7 +203,7 @@ async fn metadata_beyond_its_bounds_fails_the_call() {
     assert_eq!((failure.kind(), failure.delivery()), (FailureKind::TooLarge, Delivery::NotDelivered));
     assert_eq!(
         failure.detail(),
-        "metadata `token` makes 1 entries of 9005 bytes; at most 32 entries of 8192 bytes travel with a call"
+        "metadata `token` makes 1 entries of 9005 bytes; at most 32 entries of 8192 bytes together are carried"
     );
 }
 

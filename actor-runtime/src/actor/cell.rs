@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::mailbox::{Mailbox, Overflow};
 use crate::{
     actor_id::ActorId,
-    call::{AnyCall, Delivery, Failure, FailureKind, Hop, Link, Refused, StopReason, Target},
+    call::{AnyCall, Delivery, Failure, FailureKind, Hop, Link, Metadata, Refused, StopReason, Target},
     context::Identity,
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
@@ -18,6 +18,7 @@ pub(crate) struct ActorCell {
     pub(crate) identity: Arc<Identity>,
     pub(crate) mailbox: Mailbox,
     pub(crate) limits: Limits,
+    pub(crate) registered: Registered,
     methods: Arc<MethodTable>,
     /// The same cell, for whoever looks after its deadlines.
     this: Weak<Self>,
@@ -32,15 +33,34 @@ pub(crate) struct Limits {
     pub(crate) overlap: usize,
 }
 
+/// What was said and noted when an actor got its name.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    /// Milliseconds since 1970.
+    pub(crate) at: u64,
+    /// None for most actors.
+    pub(crate) metadata: Option<Box<Metadata>>,
+}
+
 impl ActorCell {
-    pub(crate) fn new(identity: Identity, limits: Limits, methods: Arc<MethodTable>) -> Arc<Self> {
+    pub(crate) fn new(
+        identity: Identity,
+        limits: Limits,
+        registered: Registered,
+        methods: Arc<MethodTable>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             identity: Arc::new(identity),
             mailbox: Mailbox::new(limits.mailbox, limits.overflow),
             limits,
+            registered,
             methods,
             this: this.clone(),
         })
+    }
+
+    pub(crate) fn methods(&self) -> &MethodTable {
+        &self.methods
     }
 
     /// The link of a turn of this actor that waits for the call, innermost first; the call comes back to it (S5).
@@ -62,8 +82,12 @@ impl Target for ActorCell {
         self.methods.services()
     }
 
-    fn methods(&self) -> &'static [&'static [&'static Method]] {
+    fn service_methods(&self) -> &'static [&'static [&'static Method]] {
         self.methods.by_service()
+    }
+
+    fn metadata(&self) -> Option<&Metadata> {
+        self.registered.metadata.as_deref()
     }
 
     fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused> {

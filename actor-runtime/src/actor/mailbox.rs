@@ -6,7 +6,8 @@
 //!              │        (callers wait,             (at most `capacity`)    (so that deadlines
 //!              │         nothing is granted)                                are seen to end)
 //!              ├───────► joins        a call that its own chain's shared turn waits for (S5)
-//!   stop, kill └───────► closing      never behind user traffic
+//!   stop, kill ├───────► closing      never behind user traffic
+//!   ask        └───────► question     one place, never behind user traffic
 //! ```
 //!
 //! A call in `waiting` belongs to its caller: the entry is a pointer to it, and goes when the caller goes. So what the
@@ -15,11 +16,14 @@
 //! Invariants:
 //! 1. Calls leave in the order in which they came, joins apart; a call is handed out at most once.
 //! 2. `waiting` is empty unless `queue` is full.
-//! 3. Whoever parks as the receiver is woken by the next push, join, stop or kill, and by the end of the call that it
-//!    is blocked by. Whoever comes after a kill is told so and does not park.
+//! 3. Whoever parks as the receiver is woken by the next push, join, question, stop or kill, and by the end of the call
+//!    that it is blocked by. Whoever comes after a kill is told so and does not park.
 //! 4. After `close` every call that was not handed out is over, and every push is refused. After `end` every call is
 //!    over, and joins are refused too.
 //! 5. Nothing is allocated before the first message.
+//! 6. A question is handed out before any call, or dropped by `end`; there is one at most, which all askers share.
+
+mod observe;
 
 use std::{
     collections::VecDeque,
@@ -27,11 +31,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+pub(crate) use observe::{Answer, Look, Question};
 use slab::Slab;
 use tokio::time::Instant;
 
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Refused, Stage, StopReason},
+    node::clock,
     service::Access,
     sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
 };
@@ -69,6 +75,14 @@ struct State {
     overflow: Overflow,
     /// Whether somebody looks after the deadlines.
     watched: bool,
+    /// Asks the receiver how the actor is.
+    question: Option<Question>,
+    /// When a turn had last started or ended, as far as it was noted.
+    progress: Option<Instant>,
+    /// Whether a turn has started or ended since `progress` was noted.
+    moved: bool,
+    /// Whether the receiver is gone.
+    ended: bool,
 }
 
 /// The calls that are not in the queue.
@@ -84,6 +98,8 @@ struct Beside {
 pub(crate) enum Step {
     /// A turn to run.
     Turn(Started),
+    /// A question to answer.
+    Asked(Question),
     /// The next call needs the actor for itself.
     Blocked,
     /// Nothing will come any more.
@@ -125,6 +141,10 @@ impl Mailbox {
                 capacity: capacity.max(1),
                 overflow,
                 watched: false,
+                question: None,
+                progress: None,
+                moved: false,
+                ended: false,
             }),
             killed: AtomicBool::new(false),
         }
@@ -164,10 +184,18 @@ impl Mailbox {
     pub(crate) fn poll_next(&self, cx: &Context<'_>, finished: Option<usize>, admit: Admit) -> Poll<Step> {
         let mut state = lock(&self.state);
         let done = finished.and_then(|slot| state.running.try_remove(slot));
+        state.moved |= done.is_some();
         // Under the lock: a kill either finds the parked waker or is seen here.
-        let step = if self.is_killed() { Poll::Ready(Step::Killed) } else { state.next(cx, admit) };
+        let step = if self.is_killed() {
+            Poll::Ready(Step::Killed)
+        } else if let Some(question) = state.question.take() {
+            Poll::Ready(Step::Asked(question))
+        } else {
+            state.next(cx, admit)
+        };
         if matches!(step, Poll::Pending | Poll::Ready(Step::Blocked)) {
             state.wants_calls = step.is_pending() && admit != Admit::Joins;
+            state.suspended();
             park(&mut state.receiver, cx.waker());
         }
         drop(state);
@@ -177,7 +205,10 @@ impl Mailbox {
 
     /// A turn has ended.
     pub(crate) fn finish(&self, slot: usize) {
-        let done = lock(&self.state).running.try_remove(slot);
+        let mut state = lock(&self.state);
+        let done = state.running.try_remove(slot);
+        state.moved |= done.is_some();
+        drop(state);
         drop(done);
     }
 
@@ -188,6 +219,7 @@ impl Mailbox {
             return false;
         }
         state.wants_calls = false;
+        state.suspended();
         park(&mut state.receiver, cx.waker());
         true
     }
@@ -224,7 +256,10 @@ impl Mailbox {
         let mut state = lock(&self.state);
         // In one step with the queues: a join is taken as long as something runs.
         let running = std::mem::take(&mut state.running);
+        state.ended = true;
+        let question = state.question.take();
         let reason = fail_queued(state, reason);
+        drop(question);
         for (_, call) in running {
             call.fail(&mut |stage| reason.interruption(stage));
         }
@@ -348,8 +383,22 @@ impl State {
     }
 
     fn start(&mut self, call: Entry) -> Step {
+        self.moved = true;
         let slot = self.running.insert(call.clone());
         Step::Turn(Started { call, slot })
+    }
+
+    /// The receiver parks while turns run: the one time at which noting the progress costs little beside what happens.
+    fn suspended(&mut self) {
+        if self.moved && !self.running.is_empty() {
+            self.note_progress();
+        }
+    }
+
+    #[cold]
+    fn note_progress(&mut self) {
+        self.progress = Some(clock::now());
+        self.moved = false;
     }
 
     fn pushed(&mut self) -> Pushed {

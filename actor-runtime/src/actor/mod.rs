@@ -6,13 +6,16 @@
 //! ```
 
 mod cell;
+mod health;
 mod mailbox;
 mod shared;
 mod turn;
 mod turns;
 
-pub(crate) use cell::{ActorCell, Limits};
+pub(crate) use cell::{ActorCell, Limits, Registered};
+pub use health::Health;
 pub use mailbox::Overflow;
+pub(crate) use mailbox::{Answer, Look};
 pub(crate) use turns::{run, run_parallel};
 
 use crate::service::Services;
@@ -67,4 +70,40 @@ use crate::service::Services;
 pub trait Actor: Sized + Send + 'static {
     /// The services that reach this actor: a tuple of what `#[actor_service]` calls `FooService`.
     type Services: Services<Self>;
+
+    /// How the actor is. Asked when somebody asks the server by [`InspectClient::health`], never for a call.
+    ///
+    /// It runs between turns or while `&self` turns are suspended, on the actor's own task, and in front of all calls
+    /// that are queued; so it has to be quick and must not block. An actor that is in a `&mut self` turn is not asked.
+    /// A text longer than [`Health::MAX_BYTES`] is cut. If it panics, the answer is [`Health::Failing`] with the
+    /// panic's text, and the actor goes on.
+    ///
+    /// ```
+    /// # use actor_runtime::prelude::*;
+    /// # #[actor_service] trait Store { async fn put(&mut self, line: String); }
+    /// struct Disk { lines: Vec<String> }
+    ///
+    /// impl Actor for Disk {
+    ///     type Services = (StoreService,);
+    ///
+    ///     fn health(&self) -> Health {
+    ///         match self.lines.len() {
+    ///             0..1000 => Health::Ok,
+    ///             lines => Health::Degraded(format!("{lines} lines are not written yet")),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// #[actor_service(part)]
+    /// impl Store for Disk {
+    ///     async fn put(&mut self, line: String) {
+    ///         self.lines.push(line);
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// [`InspectClient::health`]: crate::inspect::InspectClient::health
+    fn health(&self) -> Health {
+        Health::Ok
+    }
 }

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     ActorCell,
-    mailbox::{Admit, Started, Step},
+    mailbox::{Admit, Question, Started, Step},
     turn::Left,
 };
 use crate::call::AnyCall;
@@ -22,10 +22,13 @@ pin_project! {
     ///
     /// A turn runs in a place of the actor's own task, without an allocation, if the place is free; it mostly is, since
     /// most turns end at their first poll. Turns that come while it is taken are allocated.
-    pub(super) struct SharedPhase<'a, S, F> {
-        cell: &'a ActorCell,
+    pub(super) struct SharedPhase<'a, A, S, H, F> {
+        cell: &'a Arc<ActorCell>,
         limit: usize,
+        actor: A,
+        // Both know nothing of their own, and so take no place in a task at rest.
         start: S,
+        answer: H,
         #[pin]
         place: Option<InSlot<F>>,
         // Made when the first turn overlaps another: an empty one costs two allocations.
@@ -36,14 +39,24 @@ pin_project! {
     }
 }
 
-impl<'a, S, F> SharedPhase<'a, S, F>
+impl<'a, A, S, H, F> SharedPhase<'a, A, S, H, F>
 where
-    S: Fn(Arc<dyn AnyCall>) -> F,
+    A: Copy,
+    S: Fn(A, &'a Arc<ActorCell>, Arc<dyn AnyCall>) -> F,
+    H: Fn(A, Question),
     F: Future<Output = Left>,
 {
-    pub(super) fn new(cell: &'a ActorCell, first: Started, limit: usize, start: S) -> Self {
-        let place = Some(InSlot { turn: start(first.call), slot: first.slot });
-        Self { cell, limit, start, place, others: None, finished: None, panicked: None }
+    /// `start` makes a turn, and `answer` answers a question in between.
+    pub(super) fn new(
+        cell: &'a Arc<ActorCell>,
+        actor: A,
+        first: Started,
+        limit: usize,
+        start: S,
+        answer: H,
+    ) -> Self {
+        let place = Some(InSlot { turn: start(actor, cell, first.call), slot: first.slot });
+        Self { cell, limit, actor, start, answer, place, others: None, finished: None, panicked: None }
     }
 
     /// Which calls may join the running ones. Once a handler has panicked none may, so that the actor comes to its
@@ -79,9 +92,11 @@ where
     }
 }
 
-impl<S, F> Future for SharedPhase<'_, S, F>
+impl<'a, A, S, H, F> Future for SharedPhase<'a, A, S, H, F>
 where
-    S: Fn(Arc<dyn AnyCall>) -> F,
+    A: Copy,
+    S: Fn(A, &'a Arc<ActorCell>, Arc<dyn AnyCall>) -> F,
+    H: Fn(A, Question),
     F: Future<Output = Left>,
 {
     /// How the turns left the actor, and a slot that is to be given back.
@@ -103,17 +118,19 @@ where
             match self.cell.mailbox.poll_next(cx, finished, self.admit()) {
                 Poll::Ready(Step::Turn(Started { call, slot })) => {
                     let mut this = self.as_mut().project();
-                    let started = InSlot { turn: (this.start)(call), slot };
+                    let started = InSlot { turn: (this.start)(*this.actor, this.cell, call), slot };
                     if this.place.is_none() {
                         this.place.set(Some(started));
                     } else {
                         this.others.get_or_insert_default().push(started);
                     }
                 }
+                Poll::Ready(Step::Asked(question)) => (self.answer)(self.actor, question),
                 Poll::Ready(Step::Killed) => return Poll::Ready((Left::Intact, None)),
                 Poll::Ready(Step::Blocked | Step::Closed) | Poll::Pending => return Poll::Pending,
             }
         }
+        self.cell.mailbox.note_progress();
         cx.waker().wake_by_ref();
         Poll::Pending
     }

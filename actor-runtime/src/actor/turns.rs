@@ -18,6 +18,7 @@ use std::{
 
 use super::{
     Actor, ActorCell,
+    health::answer,
     mailbox::{Admit, Started, Step},
     shared::SharedPhase,
     turn::{self, Left},
@@ -40,7 +41,15 @@ pub(crate) fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) -> impl Future<O
         let mut budget = BUDGET;
         let mut finished = None;
         loop {
-            let Some(Started { call, slot }) = next(&cell, finished.take()).await else { return };
+            let Started { call, slot } = match next(&cell, finished.take()).await {
+                Step::Turn(started) => started,
+                Step::Asked(question) => {
+                    answer(&actor, question);
+                    continue;
+                }
+                // Nothing is running that the next call could have to wait for.
+                Step::Blocked | Step::Closed | Step::Killed => return,
+            };
             let left = match call.head().method.access {
                 Access::Exclusive => {
                     let left = alone(&cell, pin!(turn::exclusive(&mut actor, &cell, call))).await;
@@ -48,10 +57,15 @@ pub(crate) fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) -> impl Future<O
                     left
                 }
                 Access::Shared => {
-                    let actor = SharedRef::new(&actor);
-                    let start = |call: Arc<dyn AnyCall>| turn::shared(actor, &cell, call);
+                    let (actor, first) = (SharedRef::new(&actor), Started { call, slot });
+                    let answer = |actor: SharedRef<'_, A>, question| {
+                        // SAFETY: the phase is polled by this task alone, and so are its turns: as long as this
+                        // runs, nobody else uses the actor.
+                        answer(unsafe { actor.get_here() }, question);
+                    };
+                    let overlap = cell.limits.overlap;
                     let (left, slot) =
-                        SharedPhase::new(&cell, Started { call, slot }, cell.limits.overlap, start).await;
+                        SharedPhase::new(&cell, actor, first, overlap, turn::shared, answer).await;
                     finished = slot;
                     left
                 }
@@ -59,7 +73,7 @@ pub(crate) fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) -> impl Future<O
             if stopped(&cell, left) {
                 return;
             }
-            spend(&mut budget).await;
+            spend(&cell, &mut budget).await;
         }
     }
 }
@@ -78,7 +92,15 @@ pub(crate) fn run_parallel<A: Actor + Sync>(
         let mut budget = BUDGET;
         let mut finished = None;
         loop {
-            let Some(Started { call, slot }) = next(&cell, finished.take()).await else { return };
+            let Started { call, slot } = match next(&cell, finished.take()).await {
+                Step::Turn(started) => started,
+                Step::Asked(question) => {
+                    answer(&*actor, question);
+                    continue;
+                }
+                // Nothing is running that the next call could have to wait for.
+                Step::Blocked | Step::Closed | Step::Killed => return,
+            };
             let left = match call.head().method.access {
                 Access::Exclusive => {
                     // All shared turns have ended, and with them their clones.
@@ -88,8 +110,12 @@ pub(crate) fn run_parallel<A: Actor + Sync>(
                     left
                 }
                 Access::Shared => {
-                    let start = |call: Arc<dyn AnyCall>| on_a_task(actor.clone(), cell.clone(), call);
-                    let (left, slot) = SharedPhase::new(&cell, Started { call, slot }, tasks, start).await;
+                    let first = Started { call, slot };
+                    let start = |actor: &Arc<A>, cell: &Arc<ActorCell>, call: Arc<dyn AnyCall>| {
+                        on_a_task(actor.clone(), cell.clone(), call)
+                    };
+                    let answer = |actor: &Arc<A>, question| answer(&**actor, question);
+                    let (left, slot) = SharedPhase::new(&cell, &actor, first, tasks, start, answer).await;
                     finished = slot;
                     left
                 }
@@ -97,7 +123,7 @@ pub(crate) fn run_parallel<A: Actor + Sync>(
             if stopped(&cell, left) {
                 return;
             }
-            spend(&mut budget).await;
+            spend(&cell, &mut budget).await;
         }
     }
 }
@@ -111,13 +137,9 @@ async fn on_a_task<A: Actor + Sync>(actor: Arc<A>, cell: Arc<ActorCell>, call: A
     task.await.unwrap_or(Left::Intact)
 }
 
-/// The next call; `None` when the actor is to end.
-async fn next(cell: &ActorCell, mut finished: Option<usize>) -> Option<Started> {
-    match poll_fn(|cx| cell.mailbox.poll_next(cx, finished.take(), Admit::Any)).await {
-        Step::Turn(started) => Some(started),
-        // Nothing is running that the next call could have to wait for.
-        Step::Blocked | Step::Closed | Step::Killed => None,
-    }
+/// What to do next while no turn is running.
+async fn next(cell: &ActorCell, mut finished: Option<usize>) -> Step {
+    poll_fn(|cx| cell.mailbox.poll_next(cx, finished.take(), Admit::Any)).await
 }
 
 /// Runs an exclusive turn to its end, or to the end of the actor.
@@ -139,10 +161,11 @@ fn stopped(cell: &ActorCell, left: Left) -> bool {
     cell.mailbox.is_killed()
 }
 
-async fn spend(budget: &mut u32) {
+async fn spend(cell: &ActorCell, budget: &mut u32) {
     *budget -= 1;
     if *budget == 0 {
         *budget = BUDGET;
+        cell.mailbox.note_progress();
         yield_now().await;
     }
 }

@@ -17,6 +17,8 @@ pub struct CallHead {
     pub(crate) name: Arc<str>,
     /// On the clock of the node that holds the call.
     pub(crate) deadline: Option<Instant>,
+    /// When it was made, or came to this node; on the same clock.
+    pub(crate) made: Option<Instant>,
     /// The turn that waits for this call.
     pub(crate) chain: Option<Arc<Link>>,
     pub(crate) caller: Option<Caller>,
@@ -29,7 +31,7 @@ impl CallHead {
     /// A call of a method that nobody has made yet.
     pub(crate) fn new(method: &'static Method, name: Arc<str>) -> Self {
         let turn = OnceLock::new();
-        Self { method, name, deadline: None, chain: None, caller: None, metadata: None, turn }
+        Self { method, name, deadline: None, made: None, chain: None, caller: None, metadata: None, turn }
     }
 
     /// What the turn of this call waits for, if it is known.

@@ -66,7 +66,7 @@ impl Metadata {
 /// An entry that would pass the bounds of [`Metadata`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "metadata `{name}` makes {entries} entries of {bytes} bytes; at most {} entries of {} bytes travel with a call",
+    "metadata `{name}` makes {entries} entries of {bytes} bytes; at most {} entries of {} bytes together are carried",
     Metadata::MAX_ENTRIES,
     Metadata::MAX_BYTES
 )]

@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
-use super::{AnyCall, Failure, StopReason};
+use super::{AnyCall, Failure, Metadata, StopReason};
 use crate::{actor_id::ActorId, service::Method};
 
 /// An actor as callers see it: something with an id that takes calls.
-pub(crate) trait Target: Send + Sync {
+pub(crate) trait Target: Any + Send + Sync {
     /// Which registration it is.
     fn id(&self) -> ActorId;
 
@@ -15,7 +15,10 @@ pub(crate) trait Target: Send + Sync {
     fn services(&self) -> String;
 
     /// The methods that it serves, service by service.
-    fn methods(&self) -> &'static [&'static [&'static Method]];
+    fn service_methods(&self) -> &'static [&'static [&'static Method]];
+
+    /// What was registered with it.
+    fn metadata(&self) -> Option<&Metadata>;
 
     /// Takes the call: from now on it will be over some time, without anybody's further help.
     fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused>;

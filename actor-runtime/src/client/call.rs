@@ -123,7 +123,9 @@ fn prepare<'a>(
         (None, MethodTimeout::Never) => None,
         (None, MethodTimeout::Default) => Some(node.config().default_timeout),
     };
-    head.deadline = own.and_then(|timeout| node.now().checked_add(timeout));
+    let now = node.now();
+    head.made = Some(now);
+    head.deadline = own.and_then(|timeout| now.checked_add(timeout));
     if options.metadata.is_some() {
         head.metadata = options.metadata.take();
     }

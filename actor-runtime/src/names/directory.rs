@@ -1,4 +1,10 @@
 //! The actors of one node, by name.
+//!
+//! ```text
+//!   "calc"      a user's actor
+//!   ""          the only one of the users' actors (`Only`)
+//!   "$inspect"  the node's own: reserved names, neither listed nor counted, and there until the node leaves
+//! ```
 
 use std::{
     collections::BTreeMap,
@@ -10,9 +16,12 @@ use futures::{StreamExt, stream};
 
 use super::{
     Address, BoxFuture, BoxStream, Namespace, ResolveError, ResolveResult, ResolvedEndpoint, Resolver,
+    unknown,
 };
 use crate::{
-    call::Target,
+    actor_id::ActorId,
+    call::{AnyCall, Metadata, Refused, StopReason, Target},
+    service::Method,
     sync::{Mutex, lock},
 };
 
@@ -25,7 +34,16 @@ pub(crate) struct Directory {
 #[derive(Default)]
 struct State {
     address: Option<Address>,
-    actors: BTreeMap<Arc<str>, Arc<dyn Target>>,
+    actors: Actors,
+    own: Actors,
+    draining: bool,
+}
+
+type Actors = BTreeMap<Arc<str>, Arc<dyn Target>>;
+
+/// Whether only the node itself may use the name.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    name.starts_with('$')
 }
 
 impl Directory {
@@ -44,6 +62,7 @@ impl Directory {
         let free = state.address.is_none();
         if free {
             state.address = Some(address);
+            state.draining = false;
         }
         free
     }
@@ -52,12 +71,36 @@ impl Directory {
     pub(crate) fn leave(&self, address: &Address) -> Option<Vec<Arc<dyn Target>>> {
         let mut state = lock(&self.state);
         state.address.take_if(|present| present == address)?;
-        Some(std::mem::take(&mut state.actors).into_values().collect())
+        let actors = std::mem::take(&mut state.actors).into_values();
+        Some(actors.chain(std::mem::take(&mut state.own).into_values()).collect())
     }
 
-    /// What is registered.
+    /// The node is about to leave; gives what is registered.
+    pub(crate) fn drain(&self) -> Vec<Arc<dyn Target>> {
+        let mut state = lock(&self.state);
+        state.draining = true;
+        state.actors.values().cloned().collect()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        lock(&self.state).draining
+    }
+
+    /// Gives a reserved name to an actor of the node's own.
+    pub(crate) fn reserve(&self, name: Arc<str>, target: Arc<dyn Target>) {
+        let replaced = lock(&self.state).own.insert(name, target);
+        drop(replaced);
+    }
+
+    /// What is registered, in the order of the names.
     pub(crate) fn targets(&self) -> Vec<Arc<dyn Target>> {
         lock(&self.state).actors.values().cloned().collect()
+    }
+
+    /// What is registered, and the node's own.
+    pub(crate) fn all_targets(&self) -> Vec<Arc<dyn Target>> {
+        let state = lock(&self.state);
+        state.actors.values().chain(state.own.values()).cloned().collect()
     }
 
     /// Gives a name to an actor. If the name belongs to a running one, that one is the error.
@@ -78,13 +121,81 @@ impl Directory {
         lock(&self.state).actors.remove(name)
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<Arc<dyn Target>> {
-        lock(&self.state).actors.get(name).cloned()
+    /// What calls to this name go to.
+    pub(crate) fn find(self: &Arc<Self>, name: &str) -> Option<Arc<dyn Target>> {
+        let target = self.entry(name)?;
+        if name.is_empty() {
+            return Some(Arc::new(Only { directory: Arc::downgrade(self), target }));
+        }
+        Some(target)
+    }
+
+    /// The actor that this name means now.
+    pub(crate) fn entry(&self, name: &str) -> Option<Arc<dyn Target>> {
+        let state = lock(&self.state);
+        let found = match name {
+            "" if state.actors.len() == 1 => state.actors.values().next(),
+            name if is_reserved(name) => state.own.get(name),
+            name => state.actors.get(name),
+        };
+        found.cloned()
     }
 
     /// What is registered, for error texts.
     pub(crate) fn names(&self) -> Vec<String> {
         lock(&self.state).actors.keys().map(ToString::to_string).collect()
+    }
+}
+
+/// The only actor of a node, as long as it is the only one: whoever calls the empty name keeps this, and must not go on
+/// with an actor that a second one has made ambiguous.
+struct Only {
+    directory: Weak<Directory>,
+    target: Arc<dyn Target>,
+}
+
+impl Target for Only {
+    fn id(&self) -> ActorId {
+        self.target.id()
+    }
+
+    fn method(&self, id: u32) -> Option<&'static Method> {
+        self.target.method(id)
+    }
+
+    fn services(&self) -> String {
+        self.target.services()
+    }
+
+    fn service_methods(&self) -> &'static [&'static [&'static Method]] {
+        self.target.service_methods()
+    }
+
+    fn metadata(&self) -> Option<&Metadata> {
+        self.target.metadata()
+    }
+
+    fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused> {
+        if let Some(directory) = self.directory.upgrade()
+            && directory.entry("").is_none_or(|only| only.id() != self.target.id())
+        {
+            let known = directory.names().into_iter().map(|name| format!("{name:?}")).collect::<Vec<_>>();
+            let place = directory.address().map_or_else(String::new, |address| format!("at {address}"));
+            return Err(Refused { call, failure: unknown("", &place, &known) });
+        }
+        self.target.admit(call)
+    }
+
+    fn stop(&self, reason: StopReason) {
+        self.target.stop(reason);
+    }
+
+    fn kill(&self, reason: StopReason) {
+        self.target.kill(reason);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.target.is_closed()
     }
 }
 
@@ -101,6 +212,9 @@ impl LocalResolver {
             (Some(target), Some(address)) => {
                 let mut endpoint = ResolvedEndpoint::new(address, name);
                 endpoint.actor = Some(target.id());
+                let metadata = target.metadata().into_iter().flat_map(Metadata::iter);
+                endpoint.metadata =
+                    metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                 result.endpoints.push(endpoint);
             }
             _ => {

@@ -12,7 +12,7 @@ mod refusal;
 mod resolver;
 
 pub use address::{Address, AddressError};
-pub(crate) use directory::{Directory, LocalResolver};
+pub(crate) use directory::{Directory, LocalResolver, is_reserved};
 pub use fixed::FixedResolver;
 pub use namespace::{Namespace, NamespaceError, default_namespace};
 pub(crate) use refusal::{stale, unknown};

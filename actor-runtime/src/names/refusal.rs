@@ -7,11 +7,24 @@ use crate::{
 
 /// Nothing has the name: what was asked, where, and what exists.
 pub(crate) fn unknown(name: &str, place: &str, known: &[String]) -> Failure {
+    if name.is_empty() && known.len() != 1 {
+        return nameless(place, known);
+    }
     let exists = match known {
         [] => "nothing is registered there".to_owned(),
         known => format!("there is {}", known.join(", ")),
     };
     let detail = format!("no actor is registered as {name:?} {place}; {exists}");
+    Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
+}
+
+/// The empty name means the only actor there is, and there is none, or more than one.
+fn nameless(place: &str, known: &[String]) -> Failure {
+    let exists = match known {
+        [] => "nothing is registered".to_owned(),
+        known => format!("there are {}; call one of them by its name", known.join(", ")),
+    };
+    let detail = format!("the empty name means the only actor that is registered, and {place} {exists}");
     Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
 }
 

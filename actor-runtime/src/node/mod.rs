@@ -171,6 +171,11 @@ impl Node {
         clock::now()
     }
 
+    /// The time of day, in milliseconds since 1970; for people, not for deadlines.
+    pub(crate) fn unix_millis(&self) -> u64 {
+        clock::unix_millis()
+    }
+
     pub(crate) fn sleep_until(&self, at: Instant) -> tokio::time::Sleep {
         clock::sleep_until(at)
     }

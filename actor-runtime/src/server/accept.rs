@@ -26,8 +26,8 @@ impl Acceptor {
     /// The services of all actors, by name.
     fn by_name(&self) -> BTreeMap<&'static str, &'static [&'static Method]> {
         let Ok(node) = self.node() else { return BTreeMap::new() };
-        let targets = node.directory().targets();
-        let services = targets.iter().flat_map(|target| target.methods());
+        let targets = node.directory().all_targets();
+        let services = targets.iter().flat_map(|target| target.service_methods());
         services.filter_map(|methods| Some((methods.first()?.service, *methods))).collect()
     }
 }

@@ -108,12 +108,9 @@ impl ServerBuilder {
             return Err(BindError::Listening { address: node.directory().address().unwrap_or(advertised) });
         }
         node.links().serve(Some(Arc::new(Acceptor { node: node.downgrade() })));
-        Ok(ActorServer {
-            node,
-            address: advertised,
-            hosted: Mutex::default(),
-            listening: Mutex::new(Some(listening)),
-        })
+        let listening = Mutex::new(Some(listening));
+        let server = ActorServer { node, address: advertised, hosted: Mutex::default(), listening };
+        Ok(server.with_builtin())
     }
 }
 

@@ -3,9 +3,12 @@
 //! ```text
 //!   frame ──► accept: envelope, namespace, name, id, method ──► Target::admit
 //! ```
+//!
+//! Every server has one actor of its own (`builtin`), which answers questions about the server: [`crate::inspect`].
 
 mod accept;
 mod bind;
+mod builtin;
 mod register;
 mod shutdown;
 mod signal;

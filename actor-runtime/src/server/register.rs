@@ -3,10 +3,11 @@ use std::{fmt, sync::Arc};
 use super::ActorServer;
 use crate::{
     Actor, Task,
-    actor::{ActorCell, Limits, Overflow, run, run_parallel},
+    actor::{ActorCell, Limits, Overflow, Registered, run, run_parallel},
     actor_id::ActorId,
-    call::Target,
+    call::{Metadata, MetadataError, Target},
     context::Identity,
+    names::is_reserved,
     service::fingerprints,
     sync::lock,
 };
@@ -18,6 +19,8 @@ pub struct Registration<'a, A> {
     name: String,
     actor: A,
     limits: Limits,
+    metadata: Option<Box<Metadata>>,
+    refused: Option<MetadataError>,
     start: Start<A>,
 }
 
@@ -32,7 +35,8 @@ impl<'a, A: Actor> Registration<'a, A> {
             overlap: config.max_overlap.max(1),
         };
         let start = |actor, cell: Arc<ActorCell>| cell.identity.node.clone().spawn(run(actor, cell));
-        Self { server, name, actor, limits, start: Box::new(start) }
+        let start = Box::new(start);
+        Self { server, name, actor, limits, metadata: None, refused: None, start }
     }
 
     /// How many calls the mailbox holds, at least 1; 64 unless [`Config`](crate::Config) says otherwise.
@@ -66,14 +70,31 @@ impl<'a, A: Actor> Registration<'a, A> {
         self
     }
 
+    /// Says something about the actor to whoever finds it: it comes with
+    /// [`ResolvedEndpoint::metadata`](crate::ResolvedEndpoint::metadata) and
+    /// [`InspectClient::actors`](crate::inspect::InspectClient::actors). What is set again is replaced; the bounds are
+    /// those of [`Metadata`].
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Err(error) = self.metadata.get_or_insert_default().insert(name, value) {
+            self.refused = Some(error);
+        }
+        self
+    }
+
     /// Gives the actor its name and starts it.
     ///
     /// # Errors
     /// [`RegisterError`]. The actor is dropped then.
     pub fn register(self) -> Result<ActorId, RegisterError> {
-        let Self { server, name, actor, limits, start } = self;
+        let Self { server, name, actor, limits, metadata, refused, start } = self;
         if name.is_empty() || name.len() > 255 || name.contains(|c: char| c.is_control() || c == '/') {
             return Err(RegisterError::Name { name });
+        }
+        if is_reserved(&name) {
+            return Err(RegisterError::Reserved { name });
+        }
+        if let Some(error) = refused {
+            return Err(RegisterError::Metadata { name, error });
         }
         let node = server.node.clone();
         let mut hosted = lock(&server.hosted);
@@ -83,11 +104,12 @@ impl<'a, A: Actor> Registration<'a, A> {
         let id = node.next_actor_id();
         let shared: Arc<str> = name.as_str().into();
         let identity = Identity { id, name: shared.clone(), node: node.clone() };
-        let cell = ActorCell::new(identity, limits, node.methods().of::<A, A::Services>());
+        let registered = Registered { at: node.unix_millis(), metadata };
+        let cell = ActorCell::new(identity, limits, registered, node.methods().of::<A, A::Services>());
         if let Err(present) = node.directory().insert(shared.clone(), cell.clone()) {
             return Err(RegisterError::Taken { name, present: present.id() });
         }
-        let services = fingerprints::digests(cell.methods());
+        let services = fingerprints::digests(cell.service_methods());
         hosted.add(id, shared, start(actor, cell));
         drop(hosted);
         for link in node.links().all() {
@@ -113,6 +135,24 @@ pub enum RegisterError {
     /// The name cannot stand in an address.
     #[error("{name:?} cannot be an actor's name: write 1 to 255 bytes without `/` and control characters")]
     Name {
+        /// Which.
+        name: String,
+    },
+    /// What is to be said about the actor is too much.
+    #[error("{name:?} was not registered: {error}")]
+    Metadata {
+        /// Which.
+        name: String,
+        /// What it is that is too much.
+        #[source]
+        error: MetadataError,
+    },
+    /// The name belongs to the server itself.
+    #[error(
+        "{name:?} cannot be an actor's name: names that begin with `$` belong to the server itself, as `$inspect` does; \
+         write another first character"
+    )]
+    Reserved {
         /// Which.
         name: String,
     },

@@ -5,12 +5,16 @@ use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 use futures::{StreamExt, stream::FuturesUnordered};
 
 use super::{ActorServer, bind::Listening};
-use crate::{Task, actor_id::ActorId, call::StopReason, names::BoxFuture, sync::lock, transport::Link};
+use crate::{
+    Task, actor_id::ActorId, call::StopReason, inspect, names::BoxFuture, sync::lock, transport::Link,
+};
 
 /// The tasks of a server's actors.
 #[derive(Default)]
 pub(super) struct Hosted {
     actors: BTreeMap<ActorId, (Arc<str>, Task<()>)>,
+    /// The server's own actor.
+    builtin: Option<Task<()>>,
     closed: bool,
 }
 
@@ -25,6 +29,10 @@ impl Hosted {
 
     pub(super) fn take(&mut self, id: ActorId) -> Option<Task<()>> {
         self.actors.remove(&id).map(|(_, task)| task)
+    }
+
+    pub(super) fn set_builtin(&mut self, task: Task<()>) {
+        self.builtin = Some(task);
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -43,8 +51,9 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 impl ActorServer {
     /// Ends the server: no new calls are taken, what is queued is run, then the actors end. After `grace` what is left
     /// is ended at its next await; its callers get [`Stopped`](crate::FailureKind::Stopped). Returns after
-    /// `grace` and half a second at the latest. Other nodes are told at once that no more calls are taken, and at the end
-    /// why their connections close.
+    /// `grace` and half a second at the latest. Until then the server can be asked how it goes
+    /// ([`InspectClient::health`](crate::inspect::InspectClient::health)). Other nodes are told at once that no more calls
+    /// are taken, and at the end why their connections close.
     ///
     /// # Errors
     /// [`ShutdownError`] names the actors that were cut off, and among them those that did not even notice: their
@@ -57,14 +66,16 @@ impl ActorServer {
         let node = &self.node;
         let directory = node.directory();
         let actors = lock(&self.hosted).close();
-        for target in directory.targets() {
+        for target in directory.drain() {
             target.stop(StopReason::Shutdown);
         }
         for link in node.links().from_others() {
             link.goodbye(&StopReason::Shutdown.to_string());
         }
         let mut ending = Ending::new(actors);
-        ending.wait(node.sleep_until(node.now() + grace)).await;
+        let until = node.now() + grace;
+        ending.wait(node.sleep_until(until)).await;
+        self.end_builtin(until).await;
         let cut_off = ending.left();
         self.kill(&StopReason::Shutdown);
         ending.wait(node.sleep_until(node.now() + LAST_WORDS)).await;
@@ -86,6 +97,21 @@ impl ActorServer {
             Ok(())
         } else {
             Err(ShutdownError { grace, cut_off, blocked: ending.left() })
+        }
+    }
+
+    /// Lets the server's own actor, which is the last, answer what it was asked.
+    async fn end_builtin(&self, until: tokio::time::Instant) {
+        if let Some(target) = self.node.directory().entry(inspect::NAME) {
+            target.stop(StopReason::Shutdown);
+        }
+        let task = lock(&self.hosted).builtin.take();
+        if let Some(task) = task {
+            tokio::select! {
+                // However it ended, it is gone.
+                _ = task => {}
+                () = self.node.sleep_until(until) => {}
+            }
         }
     }
 

@@ -24,6 +24,15 @@ impl<'a, A> SharedRef<'a, A> {
         // SAFETY: the pointer comes from a `&'a A`, and `borrow` keeps that borrow alive for `'a`.
         unsafe { self.actor.as_ref() }
     }
+
+    /// The actor, also one that is not [`Sync`].
+    ///
+    /// # Safety
+    /// As long as the reference is in use, nobody on another thread may use the actor, unless it is [`Sync`].
+    pub(crate) unsafe fn get_here(self) -> &'a A {
+        // SAFETY: as in `get`, and the caller promises that no two threads share an actor that is not `Sync`.
+        unsafe { self.actor.as_ref() }
+    }
 }
 
 impl<A> Clone for SharedRef<'_, A> {

@@ -1,6 +1,6 @@
 //! Services as data: what `list methods` and the handshake tell.
 
-use super::{Access, Method, Service};
+use super::{Access, Method, MethodTimeout, Service};
 use crate::schema::{Schema, method_fingerprint};
 
 /// A service as data.
@@ -31,6 +31,8 @@ pub struct MethodDescription {
     pub access: Access,
     /// Whether it is marked `#[deprecated]`.
     pub deprecated: bool,
+    /// The deadline of calls that say nothing of their own.
+    pub timeout: MethodTimeout,
     /// The arguments in order.
     pub arguments: Vec<ArgumentDescription>,
     /// The reply's type as written.
@@ -57,8 +59,11 @@ pub struct ArgumentDescription {
 
 impl ServiceDescription {
     pub(super) fn of<S: Service + ?Sized>() -> Self {
-        let methods = S::METHODS.iter().map(|method| MethodDescription::of(method)).collect();
-        Self { name: S::NAME, docs: S::DOCS, methods }
+        Self::new(S::NAME, S::DOCS, S::METHODS)
+    }
+
+    pub(super) fn new(name: &'static str, docs: &'static str, methods: &[&'static Method]) -> Self {
+        Self { name, docs, methods: methods.iter().map(|method| MethodDescription::of(method)).collect() }
     }
 }
 
@@ -84,6 +89,7 @@ impl MethodDescription {
             docs: method.docs,
             access: method.access,
             deprecated: method.deprecated,
+            timeout: method.timeout,
             fingerprint: method_fingerprint(&parts, &reply, error.as_ref()),
             arguments,
             reply_type: method.reply.ty,

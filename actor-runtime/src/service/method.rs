@@ -1,5 +1,7 @@
 use std::{fmt, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::schema::Schema;
 
 /// One method of a service, as the trait declares it. Written by the macro, one `static` a method.
@@ -89,7 +91,7 @@ impl fmt::Display for Method {
 }
 
 /// How a method uses its actor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Access {
     /// `&self`: turns may overlap each other.
     Shared,
@@ -141,7 +143,7 @@ impl Reply {
 }
 
 /// The deadline of a method's calls that say nothing of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MethodTimeout {
     /// The node's default.
     Default,

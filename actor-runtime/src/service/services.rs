@@ -26,6 +26,9 @@ pub trait Services<A>: Send + Sync + 'static {
     /// Their names.
     const NAMES: &'static [&'static str];
 
+    /// The documentation of their traits.
+    const DOCS: &'static [&'static str];
+
     /// Their methods, service by service.
     const METHODS: &'static [&'static [&'static Method]];
 
@@ -117,6 +120,7 @@ macro_rules! services {
         impl<A: Send + 'static, $($service: Serve<A>),+> Services<A> for ($($service,)+) {
             const CHECKED: () = assert!(unique_ids(&[$($service::METHODS),+]), "{}", COLLISION);
             const NAMES: &'static [&'static str] = &[$($service::NAME),+];
+            const DOCS: &'static [&'static str] = &[$($service::DOCS),+];
             const METHODS: &'static [&'static [&'static Method]] = &[$($service::METHODS),+];
 
             fn shared<'a>(actor: SharedRef<'a, A>, turn: &'a Turn) -> impl Future<Output = TurnEnd> + Send + 'a

@@ -6,14 +6,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Method, Services};
+use super::{Method, ServiceDescription, Services};
 
 /// The methods of one actor type.
 pub(crate) struct MethodTable {
     /// In the order of the ids: a search among so few is quicker than a hash.
     by_id: Box<[&'static Method]>,
     services: &'static [&'static str],
-    by_service: &'static [&'static [&'static Method]],
+    /// For each of `services`, its documentation and its methods in the order of the trait.
+    docs: &'static [&'static str],
+    methods: &'static [&'static [&'static Method]],
 }
 
 impl MethodTable {
@@ -21,7 +23,7 @@ impl MethodTable {
         let () = S::CHECKED;
         let mut by_id: Box<[_]> = S::METHODS.iter().copied().flatten().copied().collect();
         by_id.sort_unstable_by_key(|method| method.id);
-        Self { by_id, services: S::NAMES, by_service: S::METHODS }
+        Self { by_id, services: S::NAMES, docs: S::DOCS, methods: S::METHODS }
     }
 
     pub(crate) fn method(&self, id: u32) -> Option<&'static Method> {
@@ -30,11 +32,21 @@ impl MethodTable {
     }
 
     pub(crate) fn by_service(&self) -> &'static [&'static [&'static Method]] {
-        self.by_service
+        self.methods
     }
 
     pub(crate) fn services(&self) -> String {
         self.services.join(", ")
+    }
+
+    pub(crate) fn names(&self) -> &'static [&'static str] {
+        self.services
+    }
+
+    /// The services as data.
+    pub(crate) fn describe(&self) -> Vec<ServiceDescription> {
+        let parts = self.services.iter().zip(self.docs).zip(self.methods);
+        parts.map(|((name, docs), methods)| ServiceDescription::new(name, docs, methods)).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every interleaving of a mailbox's receiver with those who push, join, leave, stop and kill.
+//! Every interleaving of a mailbox's receiver with those who push, join, ask, leave, stop and kill.
 
 use std::{
     future::poll_fn,
@@ -9,6 +9,7 @@ use std::{
 use loom::{future::block_on, thread};
 
 use super::{Admit, Mailbox, Overflow, Started, Step, StopReason};
+use crate::actor::Health;
 use crate::call::{
     AnyCall, Stage,
     sample::{EXCLUSIVE, SHARED, Sample, call},
@@ -215,5 +216,73 @@ fn a_join_against_the_end() {
         let taken = joiner.join().expect("no panic");
         assert_eq!(runs.stage(), Stage::Over);
         assert_eq!(joins.stage() == Stage::Over, taken);
+    });
+}
+
+/// Invariants 3 and 6: a parked receiver is woken by a question, also while an exclusive call blocks it, and calls that
+/// come meanwhile are not forgotten.
+#[test]
+fn a_question_against_parking() {
+    for (admit, method) in [(Admit::Any, &SHARED), (Admit::Shared, &EXCLUSIVE), (Admit::Joins, &SHARED)] {
+        model(move || {
+            let mailbox = mailbox(1);
+            let pusher = thread::spawn({
+                let mailbox = mailbox.clone();
+                move || assert!(mailbox.push(call(method, 1, None)).is_ok())
+            });
+            let asker = thread::spawn({
+                let mailbox = mailbox.clone();
+                move || mailbox.ask().expect("nobody ends it")
+            });
+            block_on(poll_fn(|cx| {
+                loop {
+                    match mailbox.poll_next(cx, None, admit) {
+                        Poll::Ready(Step::Asked(question)) => {
+                            question.send_replace(Some(Health::Ok));
+                            return Poll::Ready(());
+                        }
+                        Poll::Ready(Step::Turn(started)) => mailbox.finish(started.slot),
+                        Poll::Ready(Step::Blocked) | Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Step::Closed | Step::Killed) => panic!("nobody closes it"),
+                    }
+                }
+            }));
+            let answer = asker.join().expect("no panic");
+            assert_eq!(*answer.borrow(), Some(Health::Ok));
+            pusher.join().expect("no panic");
+        });
+    }
+}
+
+/// Invariant 6: whoever asks while the actor is killed and ends is refused, answered, or sees the question dropped.
+#[test]
+fn a_question_against_a_kill_and_the_end() {
+    model(|| {
+        let mailbox = mailbox(1);
+        let asker = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || mailbox.ask()
+        });
+        let killer = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || mailbox.kill(StopReason::Shutdown)
+        });
+        let mut answered = false;
+        loop {
+            match next(&mailbox, Admit::Any) {
+                Step::Asked(question) => {
+                    question.send_replace(Some(Health::Ok));
+                    answered = true;
+                }
+                Step::Killed => break,
+                _ => panic!("there are no calls"),
+            }
+        }
+        mailbox.end(StopReason::Abandoned);
+        killer.join().expect("no panic");
+        if let Some(answer) = asker.join().expect("no panic") {
+            assert!(answer.has_changed().is_err(), "nobody holds the question any more");
+            assert_eq!(answer.borrow().is_some(), answered);
+        }
     });
 }

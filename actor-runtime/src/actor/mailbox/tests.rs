@@ -15,8 +15,9 @@ use model::{End, Model, ModelStep, Modelled};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{Admit, Mailbox, Overflow, PURGE_FROM, Step, StopReason};
+use super::{Admit, Answer, Mailbox, Overflow, PURGE_FROM, Step, StopReason};
 use crate::{
+    actor::Health,
     call::{
         AnyCall, Delivery, FailureKind, Refused, Stage, accept_response,
         sample::{EXCLUSIVE, Number, SHARED, Sample, call},
@@ -47,6 +48,8 @@ enum Act {
     ParkForKill,
     /// So much time passes, then the deadlines are looked at.
     Sweep(u64),
+    Ask,
+    Look,
     Stop,
     Kill,
     Close,
@@ -69,6 +72,8 @@ fn act() -> impl Strategy<Value = Act> {
         10 => any::<usize>().prop_map(Act::Abandon),
         4 => Just(Act::ParkForKill),
         8 => (0..4_u64).prop_map(Act::Sweep),
+        4 => Just(Act::Ask),
+        2 => Just(Act::Look),
         1 => Just(Act::Stop),
         1 => Just(Act::Kill),
         1 => Just(Act::Close),
@@ -100,6 +105,8 @@ struct Pair {
     /// What was handed out and not given back: the slot and the call.
     running: Vec<(usize, usize)>,
     handed_out: Vec<usize>,
+    /// Where answers to the present question come.
+    answers: Vec<Answer>,
     wakes: Arc<Wakes>,
     start: Instant,
     now: u64,
@@ -113,6 +120,7 @@ impl Pair {
             calls: Vec::new(),
             running: Vec::new(),
             handed_out: Vec::new(),
+            answers: Vec::new(),
             wakes: Arc::default(),
             start: clock::now(),
             now: 0,
@@ -188,6 +196,13 @@ impl Pair {
                         self.running.push((started.slot, call));
                         ModelStep::Turn(call)
                     }
+                    Poll::Ready(Step::Asked(question)) => {
+                        question.send_replace(Some(Health::Ok));
+                        for answer in self.answers.drain(..) {
+                            assert_eq!(*answer.borrow(), Some(Health::Ok), "all askers share a question");
+                        }
+                        ModelStep::Asked
+                    }
                     Poll::Ready(Step::Blocked) => ModelStep::Blocked,
                     Poll::Ready(Step::Closed) => ModelStep::Closed,
                     Poll::Ready(Step::Killed) => ModelStep::Killed,
@@ -240,6 +255,18 @@ impl Pair {
                 let expected = self.model.sweep(self.now);
                 assert_eq!(next, expected.map(|at| self.at(at)), "the next sweep");
             }
+            Act::Ask => {
+                let answer = self.mailbox.ask();
+                assert_eq!(answer.is_some(), self.model.ask(), "whether somebody will answer");
+                self.answers.extend(answer);
+            }
+            Act::Look => {
+                let look = self.mailbox.look(self.at(self.now));
+                self.model.purge();
+                let Model { queue, waiting, joins, running, .. } = &self.model;
+                assert_eq!((look.queued, look.waiting), (queue.len() + joins.len(), waiting.len()));
+                assert_eq!((look.running, look.ended), (running.len(), self.model.ended));
+            }
             Act::Stop => {
                 self.mailbox.stop(StopReason::Unregistered);
                 self.model.closing = true;
@@ -256,6 +283,11 @@ impl Pair {
             }
             Act::End => {
                 self.mailbox.end(StopReason::Abandoned);
+                for answer in self.answers.drain(..) {
+                    assert!(answer.has_changed().is_err(), "nobody is left to answer");
+                }
+                self.model.asked = false;
+                self.model.ended = true;
                 self.model.close();
                 for call in std::mem::take(&mut self.model.running) {
                     self.model.fail(call, FailureKind::Stopped);

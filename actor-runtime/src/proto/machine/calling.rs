@@ -190,7 +190,11 @@ impl<C, I> Machine<C, I> {
         let Some(peer) = self.peer().filter(|_| !self.is_ending()) else {
             return refused(FailureKind::Unreachable, "the connection has ended".to_owned());
         };
-        if let Some(reason) = &self.leaving {
+        // Questions about the server itself are answered to the end.
+        let own = |target: &OurTarget| target.bind.name.starts_with('$');
+        if let Some(reason) = &self.leaving
+            && !self.calling.targets.get(&call.target).is_some_and(own)
+        {
             return refused(FailureKind::Stopped, reason.clone());
         }
         if !within(&peer.grants, call.body.len() as u64) {

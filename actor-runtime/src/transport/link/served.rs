@@ -116,8 +116,10 @@ impl Inbound {
             return served.send(WireReply::Failed(failure));
         };
         let peer = link.introduced();
+        let now = node.now();
         let head = CallHead {
-            deadline: header.remaining.and_then(|remaining| node.now().checked_add(remaining)),
+            made: Some(now),
+            deadline: header.remaining.and_then(|remaining| now.checked_add(remaining)),
             chain: header.context.chain,
             caller: peer.map(|peer| caller(peer.node, header.context.caller, link)),
             metadata: header.context.metadata,

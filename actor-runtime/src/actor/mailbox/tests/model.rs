@@ -23,6 +23,7 @@ pub(super) enum End {
 pub(super) enum ModelStep {
     Turn(usize),
     Blocked,
+    Asked,
     Closed,
     Killed,
     Pending,
@@ -38,6 +39,8 @@ pub(super) struct Model {
     pub(super) running: Vec<usize>,
     /// Whether the parked receiver, if there is one, wants to know of calls.
     pub(super) receiver: Option<bool>,
+    pub(super) asked: bool,
+    pub(super) ended: bool,
     pub(super) closing: bool,
     pub(super) killed: bool,
     pub(super) watched: bool,
@@ -56,6 +59,8 @@ impl Model {
             joins: Vec::new(),
             running: Vec::new(),
             receiver: None,
+            asked: false,
+            ended: false,
             closing: false,
             killed: false,
             watched: false,
@@ -97,6 +102,18 @@ impl Model {
         !std::mem::replace(&mut self.watched, true)
     }
 
+    /// False if nobody would answer.
+    pub(super) fn ask(&mut self) -> bool {
+        let open = !self.ended && !self.killed;
+        if open && !std::mem::replace(&mut self.asked, true) {
+            let alone = self.running.iter().any(|call| self.calls[*call].exclusive);
+            if !alone {
+                self.wake();
+            }
+        }
+        open
+    }
+
     pub(super) fn wake(&mut self) {
         self.wakes += usize::from(self.receiver.take().is_some());
     }
@@ -130,6 +147,9 @@ impl Model {
     pub(super) fn step(&mut self, admit: Admit) -> ModelStep {
         if self.killed {
             return ModelStep::Killed;
+        }
+        if std::mem::take(&mut self.asked) {
+            return ModelStep::Asked;
         }
         if !self.joins.is_empty() {
             return ModelStep::Turn(self.joins.remove(0));

@@ -1,0 +1,87 @@
+//! What others may learn of a mailbox without taking part: how much it holds, how long nothing has moved, and how its
+//! actor says that it is.
+//!
+//! Time since progress costs a turn nothing but a flag. The clock is read when the receiver parks while turns run, and
+//! when the loop of turns lets other tasks go first; in between, a call that runs was made before its turn started, so
+//! the youngest of these says enough.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{Mailbox, State, lock, wake};
+use crate::{actor::Health, call::StopReason, service::Access};
+
+/// Asks the receiver how its actor is. Dropped without an answer if the actor ends.
+pub(crate) type Question = watch::Sender<Option<Health>>;
+
+/// Where the answer comes.
+pub(crate) type Answer = watch::Receiver<Option<Health>>;
+
+/// A mailbox at one moment.
+pub(crate) struct Look {
+    pub(crate) queued: usize,
+    pub(crate) waiting: usize,
+    pub(crate) running: usize,
+    pub(crate) closing: Option<Arc<StopReason>>,
+    pub(crate) ended: bool,
+    pub(crate) since_progress: Duration,
+}
+
+impl Mailbox {
+    /// Asks how the actor is. `None` if nobody is there to answer.
+    pub(crate) fn ask(&self) -> Option<Answer> {
+        let mut state = lock(&self.state);
+        if state.ended || self.is_killed() {
+            return None;
+        }
+        if let Some(asked) = &state.question {
+            return Some(asked.subscribe());
+        }
+        let (question, answer) = watch::channel(None);
+        state.question = Some(question);
+        // An exclusive turn must not be polled for this: the loop looks here when the turn has ended.
+        let alone = state.running.iter().any(|(_, call)| call.head().method.access == Access::Exclusive);
+        let receiver = if alone { None } else { state.receiver.take() };
+        drop(state);
+        wake(receiver);
+        Some(answer)
+    }
+
+    /// What it holds at `now`. Calls whose callers left are not counted.
+    pub(crate) fn look(&self, now: Instant) -> Look {
+        let mut state = lock(&self.state);
+        state.purge();
+        let (waiting, joins) =
+            state.beside.as_ref().map_or((0, 0), |all| (all.waiting.len(), all.joins.len()));
+        Look {
+            queued: state.queue.len() + joins,
+            waiting,
+            running: state.running.len(),
+            closing: state.closing.clone(),
+            ended: state.ended,
+            since_progress: state.since_progress(now),
+        }
+    }
+
+    /// The loop lets other tasks go first.
+    #[cold]
+    pub(crate) fn note_progress(&self) {
+        lock(&self.state).note_progress();
+    }
+}
+
+impl State {
+    fn since_progress(&self, now: Instant) -> Duration {
+        let made = |call: &super::Entry| call.head().made;
+        let seen = match (self.running.is_empty(), self.moved) {
+            (false, true) => self.running.iter().filter_map(|(_, call)| made(call)).max(),
+            (false, false) => None,
+            (true, _) => match self.calls().filter_map(made).min() {
+                None => return Duration::ZERO,
+                oldest => oldest,
+            },
+        };
+        self.progress.max(seen).map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+}

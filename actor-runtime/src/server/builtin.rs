@@ -1,0 +1,29 @@
+//! The actor that every server has.
+
+use super::ActorServer;
+use crate::{
+    Actor,
+    actor::{ActorCell, Limits, Overflow, Registered, run},
+    context::Identity,
+    inspect::{self, Inspector},
+    sync::lock,
+};
+
+/// Questions are few and answered quickly; one that comes on top of so many is refused.
+const LIMITS: Limits = Limits { mailbox: 64, overflow: Overflow::Fail, overlap: 16 };
+
+impl ActorServer {
+    /// Has the server answer questions about itself, under [`inspect::NAME`].
+    pub(super) fn with_builtin(self) -> Self {
+        type Services = <Inspector as Actor>::Services;
+        let node = &self.node;
+        let identity = Identity { id: node.next_actor_id(), name: inspect::NAME.into(), node: node.clone() };
+        let registered = Registered { at: node.unix_millis(), metadata: None };
+        let methods = node.methods().of::<Inspector, Services>();
+        let cell = ActorCell::new(identity, LIMITS, registered, methods);
+        node.directory().reserve(inspect::NAME.into(), cell.clone());
+        let inspector = Inspector::new(node.clone());
+        lock(&self.hosted).set_builtin(node.spawn(run(inspector, cell)));
+        self
+    }
+}
