@@ -8,6 +8,7 @@ use crate::{
     call::{Metadata, MetadataError, Target},
     context::Identity,
     names::is_reserved,
+    node::task,
     service::fingerprints,
     sync::lock,
 };
@@ -78,6 +79,18 @@ impl<'a, A: Actor> Registration<'a, A> {
         if let Err(error) = self.metadata.get_or_insert_default().insert(name, value) {
             self.refused = Some(error);
         }
+        self
+    }
+
+    /// Runs the actor on the node's network thread: its calls from other nodes change threads once less on their way.
+    ///
+    /// Only for short handlers that never block: whatever they do holds up every connection of the node.
+    pub fn inline(mut self) -> Self {
+        self.start = Box::new(move |actor, cell: Arc<ActorCell>| {
+            let node = cell.identity.node.clone();
+            let handle = node.network().handle(&node);
+            task::spawn(&handle, run(actor, cell))
+        });
         self
     }
 

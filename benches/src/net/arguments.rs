@@ -25,7 +25,10 @@ usage: cargo run --release -p benches -- net [options]
         connect     a connection and its first call
         idle        resident memory of a connection
 
-  PEER  quinn-a       one stream for all calls; network thread, and an actor on two workers
+  PEER  ours-a        this project; network thread, and an actor on two workers
+        ours-c        the same, the actor on the network thread
+        ours-e        the same, one thread for everything
+        quinn-a       one stream for all calls; network thread, and an actor on two workers
         quinn-c       the same, answered on the network thread
         quinn-e       the same with an actor, one thread for everything
         quinn-stream  a stream a call, two workers
@@ -78,6 +81,9 @@ named! {
 named! {
     /// Who is measured.
     PeerName {
+        OursA = "ours-a",
+        OursC = "ours-c",
+        OursE = "ours-e",
         QuinnA = "quinn-a",
         QuinnC = "quinn-c",
         QuinnE = "quinn-e",
@@ -87,8 +93,14 @@ named! {
 }
 
 impl PeerName {
-    /// What the others are compared with.
-    pub(crate) const FLOOR: Self = Self::QuinnA;
+    /// What it is compared with: bare QUIC in the same shape.
+    pub(crate) fn floor(self) -> Self {
+        match self {
+            Self::OursC => Self::QuinnC,
+            Self::OursE => Self::QuinnE,
+            _ => Self::QuinnA,
+        }
+    }
 }
 
 impl Arguments {

@@ -85,11 +85,10 @@ fn footer(results: &Results, text: &mut String) {
         text,
         format_args!(
             "\nmedian (min–max) of {} interleaved rounds of {} s, new processes for each measurement; × is the ratio to \
-             {} in the same round\nother load on the machine while measuring: {spread}; {} measurements repeated for it \
+             bare QUIC of the same shape (else quinn-a) in the same round\nother load on the machine while measuring: {spread}; {} measurements repeated for it \
              or for a failure, {} of {} kept although above {:.0} %",
             results.effort.rounds,
             results.effort.time.as_secs_f64(),
-            PeerName::FLOOR,
             results.repeated,
             runs.iter().filter(|run| run.disturbed()).count(),
             runs.len(),
@@ -147,7 +146,7 @@ fn floor(results: &Results, of: &Run, metric: &str) -> Option<f64> {
     let same = |run: &&Run| {
         run.round == of.round
             && run.experiment.row == of.experiment.row
-            && run.experiment.peer == PeerName::FLOOR
+            && run.experiment.peer == of.experiment.peer.floor()
     };
     results.runs.iter().find(same).and_then(|run| figure(run, metric))
 }

@@ -112,7 +112,8 @@ impl Network {
 
     /// Where actors run that are to be on the network thread; the node's own runtime if there is no such thread.
     pub(crate) fn handle(&self, node: &Node) -> Handle {
-        self.running(node).map_or_else(|_| node.runtime().clone(), |running| running.place.handle.clone())
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().map_or_else(|| node.runtime().clone(), |running| running.place.handle.clone())
     }
 
     fn running(&self, node: &Node) -> Result<Arc<Running>, ListenError> {

@@ -4,6 +4,7 @@
 //! [`PeerName`](super::arguments::PeerName), and a line in [`with_peer`].
 
 mod echo;
+mod ours;
 mod quinn_mux;
 mod quinn_stream;
 mod tls;
@@ -12,6 +13,7 @@ use std::{future::Future, io, net::SocketAddr};
 
 use bytes::Bytes;
 
+pub(crate) use ours::{A, C, E, Ours};
 pub(crate) use quinn_mux::QuinnMux;
 pub(crate) use quinn_stream::QuinnStream;
 pub(crate) use tls::Tls;
@@ -54,8 +56,11 @@ pub(crate) trait Connection: Clone + Send + Sync + 'static {
 /// Calls `$run::<P>($args)` for the peer of that name.
 macro_rules! with_peer {
     ($name:expr, $run:ident($($argument:expr),*)) => {{
-        use $crate::net::{arguments::PeerName, peers::{QuinnMux, QuinnStream, Tls}};
+        use $crate::net::{arguments::PeerName, peers::{A, C, E, Ours, QuinnMux, QuinnStream, Tls}};
         match $name {
+            PeerName::OursA => $run::<Ours<A>>($($argument),*),
+            PeerName::OursC => $run::<Ours<C>>($($argument),*),
+            PeerName::OursE => $run::<Ours<E>>($($argument),*),
             PeerName::QuinnA => $run::<QuinnMux<true, false>>($($argument),*),
             PeerName::QuinnC => $run::<QuinnMux<true, true>>($($argument),*),
             PeerName::QuinnE => $run::<QuinnMux<false, false>>($($argument),*),
