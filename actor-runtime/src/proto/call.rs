@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     kind,
-    record::{FrameError, FrameWriter, HeaderTooLong, ReadRecords, fixed, parts, split, text, varint},
+    record::{FrameError, FrameWriter, HeaderTooLong, ReadRecords, fixed, name, parts, split, varint},
 };
 use crate::{
     actor_id::ActorId,
@@ -77,20 +77,20 @@ impl Bind {
     }
 
     pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
-        let (mut target, mut namespace, mut name, mut actor) = (None, "", "", None);
+        let (mut target, mut namespace, mut actor_name, mut actor) = (None, "", "", None);
         let (header, _) = split(rest)?;
         for record in ReadRecords(header) {
             let (tag, value) = record?;
             match tag {
                 TARGET => target = Some(small(tag, value)?),
-                NAMESPACE => namespace = text(tag, value)?,
-                NAME => name = text(tag, value)?,
+                NAMESPACE => namespace = name(tag, value)?,
+                NAME => actor_name = name(tag, value)?,
                 ACTOR => actor = Some(ActorId::from_bytes(fixed(tag, value)?)),
                 _ => {}
             }
         }
         let target = target.ok_or(FrameError::Missing(TARGET))?;
-        Ok(Self { target, namespace: namespace.to_owned(), name: name.to_owned(), actor })
+        Ok(Self { target, namespace: namespace.to_owned(), name: actor_name.to_owned(), actor })
     }
 }
 

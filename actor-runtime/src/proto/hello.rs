@@ -5,7 +5,9 @@ use bytes::{Bytes, BytesMut};
 use super::{
     call::{find, small},
     kind,
-    record::{FrameError, FrameWriter, HeaderTooLong, ReadRecords, fixed, split, take_varint, text, varint},
+    record::{
+        FrameError, FrameWriter, HeaderTooLong, ReadRecords, fixed, name, split, take_varint, text, varint,
+    },
 };
 use crate::actor_id::NodeId;
 
@@ -101,7 +103,7 @@ impl Hello {
                 OLDEST => oldest = Some(small(tag, value)?),
                 NEWEST => newest = Some(small(tag, value)?),
                 NODE => node = Some(NodeId(u64::from_le_bytes(fixed(tag, value)?))),
-                ADDRESS => address = Some(text(tag, value)?.to_owned()),
+                ADDRESS => address = Some(name(tag, value)?.to_owned()),
                 CALLS => grants.calls = small(tag, value)?.max(1),
                 BYTES => grants.bytes = varint(tag, value)?.max(1),
                 TOTAL_BYTES => grants.total_bytes = varint(tag, value)?.max(1),
@@ -138,7 +140,7 @@ impl ServiceDigest {
 
     pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
         let (header, _) = split(rest)?;
-        let name = text(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned();
+        let name = name(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned();
         let digest = find(header, DIGEST)?.ok_or(FrameError::Missing(DIGEST))?;
         Ok(Self { name, digest: u64::from_le_bytes(fixed(DIGEST, digest)?) })
     }
@@ -168,7 +170,7 @@ impl ServiceTable {
 
     pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
         let (header, _) = split(rest)?;
-        let name = text(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned();
+        let name = name(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned();
         let methods = find(header, METHODS)?.map(|pairs| {
             let (pairs, rest) = pairs.as_chunks::<12>();
             let pair = |pair: &[u8; 12]| {
@@ -198,7 +200,7 @@ pub(super) fn encode_ask(service: &str, out: &mut BytesMut) -> Result<(), Header
 
 pub(super) fn decode_ask(rest: &Bytes) -> Result<String, FrameError> {
     let (header, _) = split(rest)?;
-    Ok(text(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned())
+    Ok(name(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned())
 }
 
 /// The sender takes no more calls.

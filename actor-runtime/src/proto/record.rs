@@ -18,6 +18,9 @@ pub(crate) enum FrameError {
 /// What stands in front of every frame: the length of all that follows it, the kind, the length of the header.
 pub(super) const PREFIX: usize = 4 + 1 + 2;
 
+/// The longest name of a namespace, an actor or a service: they are kept for as long as the connection lives.
+pub(super) const MAX_NAME: usize = 1024;
+
 /// Writes one frame at the end of a buffer: its header record by record, then its body.
 ///
 /// A frame is written whole or not at all.
@@ -122,6 +125,11 @@ pub(super) fn text(tag: u64, value: &[u8]) -> Result<&str, FrameError> {
     std::str::from_utf8(value).map_err(|_| FrameError::Record(tag))
 }
 
+/// The name of a namespace, an actor or a service.
+pub(super) fn name(tag: u64, value: &[u8]) -> Result<&str, FrameError> {
+    if value.len() > MAX_NAME { Err(FrameError::Record(tag)) } else { text(tag, value) }
+}
+
 pub(super) fn varint(tag: u64, mut value: &[u8]) -> Result<u64, FrameError> {
     match (take_varint(&mut value), value) {
         (Some(number), []) => Ok(number),
@@ -133,7 +141,7 @@ pub(super) fn fixed<const N: usize>(tag: u64, value: &[u8]) -> Result<[u8; N], F
     value.try_into().map_err(|_| FrameError::Record(tag))
 }
 
-/// What [`Records::parts`] wrote.
+/// What [`FrameWriter::parts`] wrote.
 pub(super) fn parts<const N: usize>(tag: u64, value: &[u8]) -> Result<([u8; N], &str, &str), FrameError> {
     let mut rest = value;
     let read = |rest: &mut &'_ [u8]| -> Option<([u8; N], usize)> {

@@ -1,7 +1,7 @@
 //! The calls that this side makes: their numbers, their places, the credit they need, their ends.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     mem,
     sync::atomic::{AtomicU64, Ordering},
     time::Instant,
@@ -9,13 +9,14 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Abort, ByNumber, Event, Expected, Lost, Machine, Violation, within};
+use super::{Abort, ByNumber, CloseCode, Event, Expected, Lost, Machine, Outbox, Violation, within};
 use crate::{
     call::{Delivery, Failure, FailureKind, WireReply},
     proto::{
         CallHeader, Grants, ReplyHeader, StreamKind,
         call::{Bind, encode_cancel, encode_release},
         hello::Credit,
+        record::MAX_NAME,
     },
     service::Status,
 };
@@ -29,8 +30,10 @@ pub(super) struct Calling<C> {
     bytes: u64,
     /// A target waits for the connection's own credit.
     short: bool,
-    /// The target that got credit last.
-    credited: Option<u32>,
+    /// The target whose turn to use the connection's own credit came last.
+    served: u32,
+    /// The large calls of each order that have not ended.
+    large: HashMap<u64, BTreeSet<u64>>,
 }
 
 impl<C> Default for Calling<C> {
@@ -42,7 +45,8 @@ impl<C> Default for Calling<C> {
             last_target: 0,
             bytes: 0,
             short: false,
-            credited: None,
+            served: 0,
+            large: HashMap::new(),
         }
     }
 }
@@ -63,11 +67,13 @@ struct OurTarget {
 struct Ours<C> {
     keep: C,
     state: State,
+    /// The order in which it is one of the large calls, or 0.
+    large_in: u64,
 }
 
 enum State {
-    /// It waits for credit.
-    Queued(Box<NewCall>),
+    /// It waits for credit; with the order that it keeps, or 0.
+    Queued(Box<NewCall>, u64),
     /// It was written up to this place of the lane.
     Sent { end: u64, own_stream: bool },
     /// It has ended, and the body of the reply is on its way.
@@ -84,15 +90,39 @@ pub(crate) struct NewCall {
     /// [`CallContext::encode`](crate::proto::CallContext::encode).
     pub(crate) context: Bytes,
     pub(crate) body: Bytes,
-    /// The large call of the same handle that this one must not overtake, or 0.
-    pub(crate) after: u64,
 }
 
-/// The order of one handle's calls: which large call came last. Calls that are not large keep their order on the lane.
+/// The order of one handle's calls. Calls that are not large keep it on the lane; for large ones the machine remembers
+/// by this number which of them have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    large: AtomicU64,
+    /// 0 before the first large call.
+    number: AtomicU64,
 }
+
+impl Order {
+    fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    /// The number, which the first large call makes.
+    fn numbered(&self) -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        match self.number() {
+            0 => {
+                let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+                match self.number.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed) {
+                    Ok(_) => number,
+                    Err(other) => other,
+                }
+            }
+            number => number,
+        }
+    }
+}
+
+/// The longest envelope of a call without its context: the numbers of six records.
+const LONGEST_FIXED: usize = 80;
 
 /// A call that was not taken.
 #[derive(Debug)]
@@ -109,11 +139,13 @@ impl<C, I> Machine<C, I> {
     }
 
     /// The number is not needed any more; its calls have ended.
-    pub(crate) fn release(&mut self, target: u32) {
+    pub(crate) fn release(&mut self, now: Instant, target: u32) {
         let Some(left) = self.calling.targets.remove(&target) else { return };
         self.calling.bytes -= left.bytes;
         if left.told && !self.is_ending() {
             encode_release(target, &mut self.out.lane);
+            // The connection's own credit that it held is free, and no frame will come to say so.
+            self.send_queued(now, None);
         }
     }
 
@@ -121,7 +153,7 @@ impl<C, I> Machine<C, I> {
     pub(crate) fn call(
         &mut self,
         now: Instant,
-        mut call: NewCall,
+        call: NewCall,
         order: Option<&Order>,
         keep: C,
     ) -> Result<u64, RefusedCall<C>> {
@@ -130,39 +162,34 @@ impl<C, I> Machine<C, I> {
         }
         self.calling.last += 1;
         let number = self.calling.last;
-        if let Some(order) = order {
-            let large = order.large.load(Ordering::Relaxed);
-            if large != 0 && self.calling.calls.contains_key(&large) {
-                call.after = large;
-            }
-            if call.body.len() > self.settings.own_stream {
-                order.large.store(number, Ordering::Relaxed);
-            }
+        let is_large = call.body.len() > self.settings.own_stream;
+        let order = order.map_or(0, |order| if is_large { order.numbered() } else { order.number() });
+        let large_in = if is_large { order } else { 0 };
+        if large_in != 0 {
+            self.calling.large.entry(large_in).or_default().insert(number);
         }
         let target = call.target;
         let at_once = self.calling.targets.get(&target).is_some_and(|target| target.queue.is_empty())
             && self.has_credit(target);
-        if at_once {
-            match self.write(now, number, call) {
-                Ok(state) => self.calling.calls.insert(number, Ours { keep, state }),
-                Err(failure) => return Err(RefusedCall { keep, failure }),
-            };
+        let state = if at_once {
+            self.write(now, number, call, order)
         } else {
-            let state = State::Queued(Box::new(call));
-            self.calling.calls.insert(number, Ours { keep, state });
             if let Some(target) = self.calling.targets.get_mut(&target) {
                 target.queue.push_back(number);
             }
-        }
+            State::Queued(Box::new(call), order)
+        };
+        self.calling.calls.insert(number, Ours { keep, state, large_in });
+        self.check_backlog();
         Ok(number)
     }
 
     /// Nobody waits for the end of this call any more. Gives it, unless it had ended.
     pub(crate) fn cancel(&mut self, number: u64) -> Option<C> {
-        let Ours { keep, state } = self.calling.calls.remove(&number)?;
+        let Ours { keep, state, .. } = self.calling.take(number)?;
         if !self.is_ending() {
             match state {
-                State::Queued(call) => self.calling.purge(call.target),
+                State::Queued(call, _) => self.calling.purge(call.target),
                 State::Sent { own_stream, .. } => {
                     if own_stream {
                         self.out.abort(Abort::Sending(StreamKind::CallBody(number)));
@@ -171,6 +198,7 @@ impl<C, I> Machine<C, I> {
                 }
                 State::Replied { .. } => self.out.abort(Abort::Receiving(StreamKind::ReplyBody(number))),
             }
+            self.check_backlog();
         }
         Some(keep)
     }
@@ -187,8 +215,14 @@ impl<C, I> Machine<C, I> {
 
     fn refusal(&self, call: &NewCall) -> Option<Failure> {
         let refused = |kind, detail: String| Some(Failure::new(kind, Delivery::NotDelivered, detail));
-        let Some(peer) = self.peer().filter(|_| !self.is_ending()) else {
+        if self.is_ending() {
             return refused(FailureKind::Unreachable, "the connection has ended".to_owned());
+        }
+        let Some(peer) = self.peer() else {
+            return refused(FailureKind::Unreachable, "the connection is not open yet".to_owned());
+        };
+        let Some(target) = self.calling.targets.get(&call.target) else {
+            return refused(FailureKind::Internal, "the call has no target; please report this".to_owned());
         };
         // Questions about the server itself are answered to the end.
         let own = |target: &OurTarget| target.bind.name.starts_with('$');
@@ -206,7 +240,18 @@ impl<C, I> Machine<C, I> {
             );
             return refused(FailureKind::TooLarge, detail);
         }
-        None
+        let longest_name = target.bind.namespace.len().max(target.bind.name.len());
+        let envelope = LONGEST_FIXED + call.context.len();
+        // Here, so that nothing can go wrong with a call once it waits for credit.
+        let too_long = [
+            ("name", longest_name, MAX_NAME),
+            ("context (metadata and chain of callers)", envelope, usize::from(u16::MAX)),
+        ];
+        let (what, length, limit) = too_long.into_iter().find(|(_, length, limit)| length > limit)?;
+        let detail = format!(
+            "the call's {what} has {length} bytes and a server reads {limit}; use less of it for this call"
+        );
+        refused(FailureKind::TooLarge, detail)
     }
 
     fn has_credit(&mut self, target: u32) -> bool {
@@ -219,75 +264,78 @@ impl<C, I> Machine<C, I> {
         target.calls < grants.calls && target.bytes < grants.bytes
     }
 
-    /// Writes a call for which there is credit.
-    fn write(&mut self, now: Instant, number: u64, call: NewCall) -> Result<State, Failure> {
-        let too_long = |what: &str, length: usize| {
-            let detail = format!("the call's {what} of {length} bytes is longer than a server reads");
-            Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, detail)
-        };
-        let Some(target) = self.calling.targets.get_mut(&call.target) else {
-            let detail = "the call has no target; please report this";
-            return Err(Failure::new(FailureKind::Internal, Delivery::NotDelivered, detail));
-        };
-        if !target.told {
-            target.bind.encode(&mut self.out.lane).map_err(|length| too_long("target", length.0))?;
-            target.told = true;
-        }
-        let length = call.body.len() as u64;
+    /// Writes a call for which there is credit, and whose parts were found short enough.
+    fn write(&mut self, now: Instant, number: u64, call: NewCall, order: u64) -> State {
         let own_stream = call.body.len() > self.settings.own_stream;
+        let length = call.body.len() as u64;
         let header = CallHeader {
             call: number,
             method: call.method,
             target: call.target,
             remaining: call.deadline.map(|deadline| deadline.saturating_duration_since(now)),
             body_length: own_stream.then_some(length),
-            after: (call.after != 0 && self.calling.calls.contains_key(&call.after)).then_some(call.after),
+            after: self.calling.before(order, number),
             context: crate::proto::CallContext::default(),
         };
+        if let Some(target) = self.calling.targets.get_mut(&call.target) {
+            if !mem::replace(&mut target.told, true) {
+                let _ = target.bind.encode(&mut self.out.lane);
+            }
+            target.calls += 1;
+            target.bytes += length;
+            self.calling.bytes += length;
+        }
         let on_the_lane = if own_stream { &[][..] } else { &call.body };
-        header
-            .encode(&call.context, on_the_lane, &mut self.out.lane)
-            .map_err(|length| too_long("envelope", length.0))?;
-        target.calls += 1;
-        target.bytes += length;
-        self.calling.bytes += length;
+        let _ = header.encode(&call.context, on_the_lane, &mut self.out.lane);
         if own_stream {
             self.out.send(StreamKind::CallBody(number), call.body);
         }
-        Ok(State::Sent { end: self.out.lane_end(), own_stream })
+        State::Sent { end: self.out.lane_end(), own_stream }
     }
 
-    /// Sends what waits for credit, as far as there is some now.
-    pub(super) fn send_queued(&mut self, now: Instant, events: &mut Vec<Event<C, I>>) {
-        let mut waiting: Vec<u32> = if mem::take(&mut self.calling.short) {
+    /// Sends what waits for credit, as far as there is some now: of the target that got some, and of all if the
+    /// connection's own credit was short. Of those, each sends one call at a time, so that none starves another.
+    pub(super) fn send_queued(&mut self, now: Instant, credited: Option<u32>) {
+        let mut waiting: VecDeque<u32> = if mem::take(&mut self.calling.short) {
             let queued = |target: &(&u32, &OurTarget)| !target.1.queue.is_empty();
-            self.calling.targets.iter().filter(queued).map(|(number, _)| *number).collect()
+            let mut all: Vec<u32> =
+                self.calling.targets.iter().filter(queued).map(|(number, _)| *number).collect();
+            let served = self.calling.served;
+            all.sort_unstable_by_key(|target| (*target <= served, *target));
+            all.into()
         } else {
-            mem::take(&mut self.calling.credited).into_iter().collect()
+            credited.into_iter().collect()
         };
-        waiting.sort_unstable();
-        for target in waiting {
-            while self.has_credit(target) {
-                let Some(number) =
-                    self.calling.targets.get_mut(&target).and_then(|target| target.queue.pop_front())
-                else {
-                    break;
-                };
-                self.send_one(now, number, events);
+        while let Some(target) = waiting.pop_front() {
+            if self.has_credit(target) && self.send_one(now, target) {
+                self.calling.served = target;
+                waiting.push_back(target);
             }
+        }
+        self.check_backlog();
+    }
+
+    /// Sends the first call of a queue. False if there is none.
+    fn send_one(&mut self, now: Instant, target: u32) -> bool {
+        loop {
+            let queue = self.calling.targets.get_mut(&target).map(|target| &mut target.queue);
+            let Some(number) = queue.and_then(VecDeque::pop_front) else { return false };
+            // It may be over.
+            let Some(Ours { keep, state: State::Queued(call, order), large_in }) =
+                self.calling.calls.remove(&number)
+            else {
+                continue;
+            };
+            let state = self.write(now, number, *call, order);
+            self.calling.calls.insert(number, Ours { keep, state, large_in });
+            return true;
         }
     }
 
-    fn send_one(&mut self, now: Instant, number: u64, events: &mut Vec<Event<C, I>>) {
-        // It may be over.
-        let Some(Ours { keep, state: State::Queued(call) }) = self.calling.calls.remove(&number) else {
-            return;
-        };
-        match self.write(now, number, *call) {
-            Ok(state) => {
-                self.calling.calls.insert(number, Ours { keep, state });
-            }
-            Err(failure) => events.push(Event::Reply(keep, WireReply::Failed(failure))),
+    /// Gives the connection up if the peer does not read what it is sent.
+    pub(super) fn check_backlog(&mut self) {
+        if self.out.lane.len() > self.settings.max_backlog {
+            self.violated(CloseCode::Limit, "the peer does not read what it is sent");
         }
     }
 }
@@ -302,6 +350,28 @@ impl<C> Calling<C> {
         let target = OurTarget { bind, told: false, calls: 0, bytes: 0, queue: VecDeque::new(), purge_at: 0 };
         self.targets.insert(self.last_target, target);
         Some(self.last_target)
+    }
+
+    /// The large call that one of this order has to come after.
+    fn before(&self, order: u64, number: u64) -> Option<u64> {
+        if order == 0 {
+            return None;
+        }
+        self.large.get(&order)?.range(..number).next_back().copied()
+    }
+
+    /// A call is over.
+    fn take(&mut self, number: u64) -> Option<Ours<C>> {
+        let ours = self.calls.remove(&number)?;
+        if ours.large_in != 0
+            && let Some(large) = self.large.get_mut(&ours.large_in)
+        {
+            large.remove(&number);
+            if large.is_empty() {
+                self.large.remove(&ours.large_in);
+            }
+        }
+        Some(ours)
     }
 
     /// Forgets calls that are over, once they are the most of a queue.
@@ -323,7 +393,6 @@ impl<C> Calling<C> {
         let bytes = credit.bytes.min(target.bytes);
         target.bytes -= bytes;
         self.bytes -= bytes;
-        self.credited = Some(credit.target);
     }
 
     pub(super) fn reply<I>(
@@ -339,7 +408,7 @@ impl<C> Calling<C> {
         // Else its caller has left.
         let Some(ours) = self.calls.get_mut(&call) else { return Ok(()) };
         match (body_length, &reply, &ours.state) {
-            (_, _, State::Queued(_)) => {
+            (_, _, State::Queued(..)) => {
                 return Err(Violation::protocol(format!("a reply to call {call}, which was not sent yet")));
             }
             (_, _, State::Replied { .. }) => {
@@ -385,7 +454,7 @@ impl<C> Calling<C> {
     }
 
     fn ended<I>(&mut self, call: u64, reply: WireReply) -> Option<Event<C, I>> {
-        let ours = self.calls.remove(&call)?;
+        let ours = self.take(call)?;
         Some(Event::Reply(ours.keep, reply))
     }
 
@@ -395,23 +464,28 @@ impl<C> Calling<C> {
             self.targets.values_mut().flat_map(|target| mem::take(&mut target.queue)).collect();
         // In the order in which they were made.
         queued.sort_unstable();
-        queued.into_iter().filter_map(|number| self.calls.remove(&number)).map(|ours| ours.keep)
+        queued.into_iter().filter_map(|number| self.take(number)).map(|ours| ours.keep)
     }
 
-    /// Gives up everything. What was written beyond `taken` has not left.
-    pub(super) fn end(&mut self, taken: u64) -> Vec<Lost<C>> {
+    /// Gives up everything. What is still in the outbox has not left.
+    pub(super) fn end(&mut self, out: &Outbox) -> Vec<Lost<C>> {
+        let taken = out.lane_taken();
+        let unsent = out.unsent_calls();
         let mut calls: Vec<(u64, Ours<C>)> = mem::take(&mut self.calls).into_iter().collect();
         calls.sort_unstable_by_key(|(number, _)| *number);
-        let lost = |(_, Ours { keep, state }): (u64, Ours<C>)| {
+        let lost = |(number, Ours { keep, state, .. }): (u64, Ours<C>)| {
             let delivery = match state {
-                State::Queued(_) => Delivery::NotDelivered,
+                State::Queued(..) => Delivery::NotDelivered,
                 State::Sent { end, .. } if end > taken => Delivery::NotDelivered,
+                State::Sent { own_stream: true, .. } if unsent.contains(&number) => Delivery::NotDelivered,
                 State::Sent { .. } => Delivery::Unknown,
                 State::Replied { .. } => Delivery::Executed,
             };
             Lost { call: keep, delivery }
         };
         self.targets.clear();
+        self.large.clear();
+        self.bytes = 0;
         calls.into_iter().map(lost).collect()
     }
 }

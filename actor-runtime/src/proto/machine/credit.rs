@@ -40,12 +40,15 @@ impl Account {
     /// A call with so many bytes of arguments has begun, or will never begin. True if it is time for
     /// [`Machine::tell_credit`].
     pub(crate) fn give_back(&self, length: u64) -> bool {
-        if self.released.load(Ordering::Relaxed) {
+        // In this order: whoever takes bytes out of the account takes them out of the total, where they are by then.
+        let total = self.total.fetch_add(length, Ordering::SeqCst) + length;
+        let bytes = self.bytes.fetch_add(length, Ordering::SeqCst) + length;
+        let calls = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        // Either this sees the release, or the release sees these bytes.
+        if self.released.load(Ordering::SeqCst) {
+            self.empty();
             return false;
         }
-        let calls = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let bytes = self.bytes.fetch_add(length, Ordering::Relaxed) + length;
-        let total = self.total.fetch_add(length, Ordering::Relaxed) + length;
         let Grants { calls: all_calls, bytes: all_bytes, total_bytes, .. } = self.grants;
         calls == (all_calls / 2).max(1)
             || crossed(bytes, length, (all_bytes / 2).max(1))
@@ -53,14 +56,20 @@ impl Account {
     }
 
     pub(super) fn release(&self) {
-        self.released.store(true, Ordering::Relaxed);
-        self.total.fetch_sub(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.released.store(true, Ordering::SeqCst);
+        self.empty();
     }
 
+    fn empty(&self) {
+        let bytes = self.bytes.swap(0, Ordering::SeqCst);
+        self.total.fetch_sub(bytes, Ordering::SeqCst);
+    }
+
+    /// A call that gives back meanwhile may be in it with its bytes only: its one call is in the next one.
     fn take(&self) -> Credit {
-        let calls = self.calls.swap(0, Ordering::Relaxed);
-        let bytes = self.bytes.swap(0, Ordering::Relaxed);
-        self.total.fetch_sub(bytes, Ordering::Relaxed);
+        let calls = self.calls.swap(0, Ordering::SeqCst);
+        let bytes = self.bytes.swap(0, Ordering::SeqCst);
+        self.total.fetch_sub(bytes, Ordering::SeqCst);
         Credit { target: self.target, calls, bytes }
     }
 
@@ -89,7 +98,7 @@ impl<C, I> Machine<C, I> {
         let all = total.load(Ordering::Relaxed) >= (self.local.grants.total_bytes / 2).max(1);
         for target in targets.values_mut().filter(|target| all || target.account.is_due()) {
             let credit = target.account.take();
-            if credit.calls == 0 {
+            if credit.calls == 0 && credit.bytes == 0 {
                 continue;
             }
             target.calls -= credit.calls;

@@ -31,6 +31,7 @@ use super::{
     CallHeader, Frame, FrameError, Grants, Hello, ServiceDigest, ServiceTable,
     call::Bind,
     hello::{encode_ask, encode_goodbye},
+    record::MAX_NAME,
 };
 use crate::call::{Delivery, WireReply};
 use calling::Calling;
@@ -146,7 +147,8 @@ impl<C, I> Machine<C, I> {
         // Its only text is an address, which is bounded.
         let _ = local.encode(&mut out.control);
         Self {
-            settings,
+            // Beside a header of any length a body of this length is within a frame.
+            settings: Settings { own_stream: settings.own_stream.min(128 * 1024), ..settings },
             serving: Serving::new(local.grants),
             local,
             peer: None,
@@ -218,8 +220,10 @@ impl<C, I> Machine<C, I> {
                 events.push(Event::Asked(service));
             }
             (Frame::Table(table), Some(_)) => events.push(Event::Table(table)),
+            // It is said once.
+            (Frame::Goodbye(_), Some(_)) if self.leaving.is_some() => {}
             (Frame::Goodbye(reason), Some(_)) => {
-                self.leaving.get_or_insert_with(|| reason.clone());
+                self.leaving = Some(reason.clone());
                 events.push(Event::Goodbye(reason));
                 events.extend(self.calling.take_queued().map(Event::Returned));
             }
@@ -245,7 +249,7 @@ impl<C, I> Machine<C, I> {
             Frame::Reply(header) => self.calling.reply(header, &self.local.grants, events),
             Frame::Credit(credit) => {
                 self.calling.credit(credit);
-                self.send_queued(now, events);
+                self.send_queued(now, Some(credit.target));
                 Ok(())
             }
             _ => Err(Violation(CloseCode::Protocol, "a frame that does not belong to the lane".into())),
@@ -286,13 +290,17 @@ impl<C, I> Machine<C, I> {
 
     /// Tells the peer that a service is served here.
     pub(crate) fn announce(&mut self, service: &ServiceDigest) {
-        // A name that fits in no frame is that of no service that anybody could call.
-        let _ = service.encode(&mut self.out.control);
+        // A name that no peer reads is that of no service that anybody could call.
+        if service.name.len() <= MAX_NAME {
+            let _ = service.encode(&mut self.out.control);
+        }
     }
 
     /// Asks for the methods of a service.
     pub(crate) fn ask(&mut self, service: &str) {
-        let _ = encode_ask(service, &mut self.out.control);
+        if service.len() <= MAX_NAME {
+            let _ = encode_ask(service, &mut self.out.control);
+        }
     }
 
     /// Answers [`Event::Asked`].
@@ -324,7 +332,7 @@ impl<C, I> Machine<C, I> {
     /// The connection is gone: everything that was under way comes out, our calls and theirs.
     pub(crate) fn end(&mut self) -> (Vec<Lost<C>>, Vec<I>) {
         self.ended = true;
-        let calls = self.calling.end(self.out.lane_taken());
+        let calls = self.calling.end(&self.out);
         let served = self.serving.end();
         self.out.end();
         (calls, served)
@@ -351,18 +359,23 @@ impl<C, I> Machine<C, I> {
             return;
         }
         match kind {
-            super::StreamKind::CallBody(call) => self.serving.body_arrived(call, body, events),
+            super::StreamKind::CallBody(call) => {
+                if let Err(Violation(code, reason)) = self.serving.body_arrived(call, body, events) {
+                    self.violated(code, reason);
+                }
+            }
             super::StreamKind::ReplyBody(call) => self.calling.body_arrived(call, body, events),
             _ => {}
         }
     }
 
-    /// It was broken off.
+    /// It was broken off. A call keeps its place until its cancellation comes, which is on its way: calls that come
+    /// after it on the lane would overtake the ones before it.
     pub(crate) fn body_failed(&mut self, kind: super::StreamKind, events: &mut Vec<Event<C, I>>) {
-        match kind {
-            super::StreamKind::CallBody(call) => self.serving.body_failed(call, &mut self.out, events),
-            super::StreamKind::ReplyBody(call) => self.calling.body_failed(call, events),
-            _ => {}
+        if let super::StreamKind::ReplyBody(call) = kind
+            && !self.is_ending()
+        {
+            self.calling.body_failed(call, events);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is to be sent.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     mem,
     task::{Context, Poll, Waker},
 };
@@ -19,6 +19,8 @@ pub(crate) struct Outbox {
     /// How many bytes of the lane were taken.
     taken: u64,
     bodies: VecDeque<Body>,
+    /// How many bytes of replies are in `bodies`.
+    reply_bytes: u64,
     aborts: VecDeque<Abort>,
     pub(crate) closing: Option<Closing>,
     /// Credit waits for the lane to get shorter.
@@ -31,6 +33,12 @@ pub(crate) struct Outbox {
 pub(crate) struct Body {
     pub(crate) kind: StreamKind,
     pub(crate) bytes: Bytes,
+}
+
+impl Body {
+    fn reply_bytes(&self) -> u64 {
+        if let StreamKind::ReplyBody(_) = self.kind { self.bytes.len() as u64 } else { 0 }
+    }
 }
 
 /// A stream that nobody needs any more.
@@ -101,13 +109,16 @@ impl Outbox {
     }
 
     pub(crate) fn take_streams(&mut self) -> Option<StreamWork> {
+        // First: a body may wait for the peer to allow a stream, and the end must not.
+        if let Some(closing) = &self.closing {
+            return Some(StreamWork::Close(closing.clone()));
+        }
         if let Some(abort) = self.aborts.pop_front() {
             return Some(StreamWork::Abort(abort));
         }
-        if let Some(body) = self.bodies.pop_front() {
-            return Some(StreamWork::Send(body));
-        }
-        self.closing.clone().map(StreamWork::Close)
+        let body = self.bodies.pop_front()?;
+        self.reply_bytes -= body.reply_bytes();
+        Some(StreamWork::Send(body))
     }
 
     /// Who is to be woken for what was put in since.
@@ -142,7 +153,23 @@ impl Outbox {
     }
 
     pub(super) fn send(&mut self, kind: StreamKind, bytes: Bytes) {
-        self.bodies.push_back(Body { kind, bytes });
+        let body = Body { kind, bytes };
+        self.reply_bytes += body.reply_bytes();
+        self.bodies.push_back(body);
+    }
+
+    /// How many bytes of replies wait for streams of their own.
+    pub(super) fn reply_bytes(&self) -> u64 {
+        self.reply_bytes
+    }
+
+    /// The calls whose bodies were not taken: nobody can have seen those calls.
+    pub(super) fn unsent_calls(&self) -> BTreeSet<u64> {
+        let call = |body: &Body| match body.kind {
+            StreamKind::CallBody(call) => Some(call),
+            _ => None,
+        };
+        self.bodies.iter().filter_map(call).collect()
     }
 
     /// A stream is not needed any more; one of ours that was not begun is forgotten.
@@ -165,6 +192,7 @@ impl Outbox {
     pub(super) fn end(&mut self) {
         // What is on the control stream and the lane may still be written: last words.
         self.bodies.clear();
+        self.reply_bytes = 0;
         self.aborts.clear();
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Abort, Account, ByNumber, CloseCode, Event, Expected, Machine, Outbox, Violation, within};
+use super::{Abort, Account, ByNumber, Event, Expected, Machine, Outbox, Violation, within};
 use crate::{
     call::{Delivery, Failure, FailureKind, WireReply},
     proto::{CallHeader, Grants, StreamKind, call::Bind, reply::encode_reply},
@@ -31,13 +31,24 @@ pub(super) struct TheirTarget {
     /// Calls that have not begun, as far as the peer was told, and their bytes.
     pub(super) calls: u32,
     pub(super) bytes: u64,
+    /// Calls that have not ended.
+    live: u64,
 }
 
 enum Theirs<I> {
     /// Its body is on its way, or it waits for another one whose body is.
     Waiting(Box<Waiting>),
-    /// It was handed out.
-    Begun(Option<I>),
+    /// It was handed out, for this target.
+    Begun(u32, Option<I>),
+}
+
+impl<I> Theirs<I> {
+    fn target(&self) -> u32 {
+        match self {
+            Self::Waiting(waiting) => waiting.header.target,
+            Self::Begun(target, _) => *target,
+        }
+    }
 }
 
 struct Waiting {
@@ -70,7 +81,7 @@ impl<I> Serving<I> {
             )));
         }
         let account = Account::new(bind.target, self.grants, self.total.clone());
-        let target = TheirTarget { account, calls: 0, bytes: 0 };
+        let target = TheirTarget { account, calls: 0, bytes: 0, live: 0 };
         if self.targets.insert(bind.target, target).is_some() {
             return Err(Violation::protocol(format!("target {} was bound already", bind.target)));
         }
@@ -82,6 +93,13 @@ impl<I> Serving<I> {
         let Some(left) = self.targets.remove(&target) else {
             return Err(Violation::protocol(format!("target {target} was not bound")));
         };
+        if left.live > 0 {
+            // Else a peer could have any number of calls here, by binding anew again and again.
+            let live = left.live;
+            return Err(Violation::protocol(format!(
+                "target {target} was released while {live} of its calls had not ended"
+            )));
+        }
         self.bytes -= left.bytes;
         left.account.release();
         events.push(Event::Released(target));
@@ -108,11 +126,15 @@ impl<I> Serving<I> {
         if target.calls >= calls || target.bytes >= bytes || self.bytes >= total_bytes {
             return Err(Violation::limit("a call beyond its credit"));
         }
+        let number = header.call;
+        if self.calls.contains_key(&number) {
+            return Err(Violation::protocol(format!("call {number} was made before")));
+        }
         target.calls += 1;
         target.bytes += length;
+        target.live += 1;
         self.bytes += length;
         self.called += 1;
-        let number = header.call;
         let own_stream = header.body_length.is_some();
         let after = header.after.filter(|after| *after != number);
         let blocked = match after.and_then(|after| self.calls.get_mut(&after)) {
@@ -127,12 +149,10 @@ impl<I> Serving<I> {
             let body = (!own_stream).then(|| body.clone());
             Theirs::Waiting(Box::new(Waiting { header: header.clone(), body, after, then: Vec::new() }))
         } else {
-            Theirs::Begun(None)
+            Theirs::Begun(header.target, None)
         };
         let waits = matches!(state, Theirs::Waiting(_));
-        if self.calls.insert(number, state).is_some() {
-            return Err(Violation::protocol(format!("call {number} was made before")));
-        }
+        self.calls.insert(number, state);
         if !waits {
             events.push(Event::Call(header, body));
         }
@@ -153,10 +173,19 @@ impl<I> Serving<I> {
         Ok(())
     }
 
-    /// The caller of a call has left, or its body does not come.
+    /// A call is over.
+    fn take(&mut self, number: u64) -> Option<Theirs<I>> {
+        let call = self.calls.remove(&number)?;
+        if let Some(target) = self.targets.get_mut(&call.target()) {
+            target.live -= 1;
+        }
+        Some(call)
+    }
+
+    /// The caller of a call has left.
     fn forget<C>(&mut self, number: u64, out: &mut Outbox, events: &mut Vec<Event<C, I>>) {
-        match self.calls.remove(&number) {
-            Some(Theirs::Begun(Some(call))) => events.push(Event::Abandoned(call)),
+        match self.take(number) {
+            Some(Theirs::Begun(_, Some(call))) => events.push(Event::Abandoned(call)),
             Some(Theirs::Waiting(waiting)) => {
                 let length = waiting.header.body_length;
                 if length.is_some() && waiting.body.is_none() {
@@ -164,9 +193,31 @@ impl<I> Serving<I> {
                 }
                 let length = length.unwrap_or(waiting.body.as_ref().map_or(0, |body| body.len() as u64));
                 events.push(Event::Unbegun(waiting.header.target, length));
-                self.hand_out(waiting.then, events);
+                self.close_gap(number, waiting.after, waiting.then, events);
             }
-            Some(Theirs::Begun(None)) | None => {}
+            Some(Theirs::Begun(_, None)) | None => {}
+        }
+    }
+
+    /// What came after a call that is over comes after the one before it, or begins.
+    fn close_gap<C>(
+        &mut self,
+        number: u64,
+        after: Option<u64>,
+        then: Vec<u64>,
+        events: &mut Vec<Event<C, I>>,
+    ) {
+        let Some(before) = after else { return self.hand_out(then, events) };
+        for next in &then {
+            if let Some(Theirs::Waiting(next)) = self.calls.get_mut(next) {
+                next.after = after;
+            }
+        }
+        // It waits: else nothing would have waited for it.
+        if let Some(Theirs::Waiting(before)) = self.calls.get_mut(&before) {
+            let place = before.then.iter().position(|next| *next == number);
+            let place = place.map_or(before.then.len()..before.then.len(), |at| at..at + 1);
+            before.then.splice(place, then);
         }
     }
 
@@ -179,21 +230,25 @@ impl<I> Serving<I> {
         }
     }
 
-    pub(super) fn body_arrived<C>(&mut self, number: u64, body: Bytes, events: &mut Vec<Event<C, I>>) {
-        if let Some(Theirs::Waiting(waiting)) = self.calls.get_mut(&number) {
-            waiting.body = Some(body);
-            if waiting.after.is_none() {
-                self.hand_out(vec![number], events);
-            }
+    pub(super) fn body_arrived<C>(
+        &mut self,
+        number: u64,
+        body: Bytes,
+        events: &mut Vec<Event<C, I>>,
+    ) -> Result<(), Violation> {
+        let Some(Theirs::Waiting(waiting)) = self.calls.get_mut(&number) else { return Ok(()) };
+        let (Some(length), None) = (waiting.header.body_length, &waiting.body) else { return Ok(()) };
+        if body.len() as u64 != length {
+            return Err(Violation::protocol(format!(
+                "the arguments of call {number} have {} bytes, and {length} were announced",
+                body.len()
+            )));
         }
-    }
-
-    pub(super) fn body_failed<C>(&mut self, number: u64, out: &mut Outbox, events: &mut Vec<Event<C, I>>) {
-        if let Some(Theirs::Waiting(waiting)) = self.calls.get(&number)
-            && waiting.body.is_none()
-        {
-            self.forget(number, out, events);
+        waiting.body = Some(body);
+        if waiting.after.is_none() {
+            self.hand_out(vec![number], events);
         }
+        Ok(())
     }
 
     /// Hands out these calls, and what waited for them, if they have their bodies.
@@ -207,7 +262,8 @@ impl<I> Serving<I> {
             if waiting.body.is_none() {
                 continue;
             }
-            if let Theirs::Waiting(waiting) = mem::replace(call, Theirs::Begun(None)) {
+            let target = call.target();
+            if let Theirs::Waiting(waiting) = mem::replace(call, Theirs::Begun(target, None)) {
                 let Waiting { header, body, then, .. } = *waiting;
                 events.push(Event::Call(header, body.unwrap_or_default()));
                 ready.extend(then.into_iter().rev());
@@ -220,7 +276,7 @@ impl<I> Serving<I> {
         let mut calls: Vec<(u64, Theirs<I>)> = mem::take(&mut self.calls).into_iter().collect();
         calls.sort_unstable_by_key(|(number, _)| *number);
         let begun = |(_, call)| match call {
-            Theirs::Begun(call) => call,
+            Theirs::Begun(_, call) => call,
             Theirs::Waiting(_) => None,
         };
         calls.into_iter().filter_map(begun).collect()
@@ -237,7 +293,7 @@ impl<C, I> Machine<C, I> {
     /// the call has ended.
     pub(crate) fn begun(&mut self, number: u64, call: I) -> Option<I> {
         match self.serving.calls.get_mut(&number) {
-            Some(Theirs::Begun(kept)) => {
+            Some(Theirs::Begun(_, kept)) => {
                 *kept = Some(call);
                 None
             }
@@ -247,7 +303,7 @@ impl<C, I> Machine<C, I> {
 
     /// Sends the end of a call; nothing if its caller has left.
     pub(crate) fn reply(&mut self, number: u64, reply: &WireReply) {
-        if self.serving.calls.remove(&number).is_none() || self.is_ending() {
+        if self.serving.take(number).is_none() || self.is_ending() {
             return;
         }
         let own_stream = self.settings.own_stream;
@@ -256,6 +312,14 @@ impl<C, I> Machine<C, I> {
                 let detail =
                     format!("the reply has {} bytes, which is more than the caller takes", body.len());
                 let failure = Failure::new(FailureKind::TooLarge, Delivery::Executed, detail);
+                encode_reply(number, &WireReply::Failed(failure), own_stream, &mut self.out.lane)
+            }
+            WireReply::Ended(_, body) if body.len() > own_stream && self.replies_pile_up() => {
+                let detail = format!(
+                    "{} bytes of replies wait for the caller to read them; ask for less at a time",
+                    self.out.reply_bytes()
+                );
+                let failure = Failure::new(FailureKind::Overloaded, Delivery::Executed, detail);
                 encode_reply(number, &WireReply::Failed(failure), own_stream, &mut self.out.lane)
             }
             reply => encode_reply(number, reply, own_stream, &mut self.out.lane),
@@ -272,9 +336,11 @@ impl<C, I> Machine<C, I> {
                 let _ = encode_reply(number, &failure, own_stream, &mut self.out.lane);
             }
         }
-        if self.out.lane.len() > self.settings.max_backlog {
-            self.violated(CloseCode::Limit, "the peer does not read what it asked for");
-        }
+        self.check_backlog();
+    }
+
+    fn replies_pile_up(&self) -> bool {
+        self.out.reply_bytes() > self.settings.max_backlog as u64
     }
 
     fn peer_takes(&self, length: usize) -> bool {

@@ -119,7 +119,6 @@ impl Binding {
             deadline: std_deadline(head.deadline),
             context: context.encode(),
             body,
-            after: 0,
         };
         let deadline = head.deadline;
         let sent = Sent { call: call.clone(), before, client, binding: self.clone() };
@@ -151,7 +150,8 @@ fn encode(node: &Node, call: &dyn AnyCall) -> Result<Bytes, Failure> {
 
 impl Drop for Binding {
     fn drop(&mut self) {
-        self.link.with(|machine| machine.release(self.target));
+        let now = self.link.now();
+        self.link.with(|machine| machine.release(now, self.target));
     }
 }
 
