@@ -239,3 +239,102 @@ pub(super) fn unknown_record() -> Vec<u8> {
     record.extend_from_slice(b"from a later release");
     record.to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proto::{
+        Frame,
+        samples::{call, encode, frames},
+    };
+
+    /// What follows the kind of a frame.
+    fn rest(frame: &Frame) -> Bytes {
+        encode(frame).slice(5..)
+    }
+
+    fn of_a_caller() -> Vec<Frame> {
+        let kinds = |frame: &Frame| {
+            matches!(frame, Frame::Bind(_) | Frame::Release(_) | Frame::Call(..) | Frame::Cancel(_))
+        };
+        frames().into_iter().map(|(_, frame)| frame).filter(kinds).collect()
+    }
+
+    fn decode_all(rest: &Bytes) {
+        let _ = (Bind::decode(rest), CallHeader::decode(rest), decode_cancel(rest), decode_release(rest));
+    }
+
+    #[test]
+    fn an_envelope_comes_back_as_it_was() {
+        let large = CallHeader { body_length: Some(u64::MAX), after: Some(1 << 50), ..call() };
+        for header in [call(), large, CallHeader::default()] {
+            let rest = rest(&Frame::Call(header.clone(), Bytes::from_static(b"body")));
+            let (decoded, body) = CallHeader::decode(&rest).unwrap();
+            assert_eq!(format!("{decoded:?}"), format!("{header:?}"));
+            assert_eq!(&body[..], b"body");
+        }
+    }
+
+    #[test]
+    fn unknown_records_are_skipped_and_missing_ones_named() {
+        let frame = |tags: &[u64]| {
+            let mut out = BytesMut::new();
+            let mut frame = FrameWriter::new(&mut out, kind::CALL);
+            for tag in tags {
+                frame.records(&unknown_record());
+                match *tag {
+                    METHOD => frame.bytes(METHOD, &[9, 0, 0, 0]),
+                    tag => frame.varint(tag, 9),
+                }
+            }
+            frame.records(&unknown_record());
+            frame.finish(&[]).unwrap();
+            CallHeader::decode(&out.freeze().slice(5..)).map(|(header, _)| header.method)
+        };
+        assert_eq!(frame(&[CALL, METHOD, TARGET]), Ok(9));
+        assert_eq!(frame(&[METHOD, TARGET]), Err(FrameError::Missing(CALL)));
+        assert_eq!(frame(&[CALL, TARGET]), Err(FrameError::Missing(METHOD)));
+        assert_eq!(frame(&[CALL, METHOD]), Err(FrameError::Missing(TARGET)));
+    }
+
+    #[test]
+    fn a_chain_that_is_too_long_and_metadata_beyond_its_bounds_are_malformed() {
+        let decode = |tag: u64, fixed: &[u8], count: usize, value: &str| {
+            let mut out = BytesMut::new();
+            let mut frame = FrameWriter::new(&mut out, kind::CALL);
+            for at in 0..count {
+                frame.parts(tag, fixed, &at.to_string(), value);
+            }
+            frame.varint(CALL, 1);
+            frame.bytes(METHOD, &[0; 4]);
+            frame.varint(TARGET, 1);
+            frame.finish(&[]).unwrap();
+            CallHeader::decode(&out.freeze().slice(5..)).map(drop)
+        };
+        assert_eq!(decode(HOP, &[0; 17], Link::MAX, ""), Ok(()));
+        assert_eq!(decode(HOP, &[0; 17], Link::MAX + 1, ""), Err(FrameError::Record(HOP)));
+        assert_eq!(decode(METADATA, &[], Metadata::MAX_ENTRIES, ""), Ok(()));
+        assert_eq!(decode(METADATA, &[], Metadata::MAX_ENTRIES + 1, ""), Err(FrameError::Record(METADATA)));
+        let long = "x".repeat(Metadata::MAX_BYTES);
+        assert_eq!(decode(METADATA, &[], 1, &long), Err(FrameError::Record(METADATA)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            decode_all(&Bytes::from(bytes));
+        }
+
+        #[test]
+        fn no_change_of_a_good_frame_makes_it_panic(which: usize, at: usize, byte: u8, cut: usize) {
+            let all = of_a_caller();
+            let mut bytes = rest(&all[which % all.len()]).to_vec();
+            let length = bytes.len();
+            bytes[at % length] = byte;
+            bytes.truncate(length - cut % length);
+            decode_all(&Bytes::from(bytes));
+        }
+    }
+}

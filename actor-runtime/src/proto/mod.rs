@@ -16,10 +16,14 @@
 
 mod call;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod hello;
 mod machine;
 mod record;
 mod reply;
+#[cfg(test)]
+mod samples;
 
 pub(crate) use call::{Bind, CallContext, CallHeader};
 use frame::kind;

@@ -142,3 +142,134 @@ fn cut_at(text: &str, limit: usize) -> &str {
     }
     &text[..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proto::{
+        call::unknown_record,
+        frame::MAX_FRAME,
+        samples::{encode, failure, frames},
+    };
+
+    fn replies() -> Vec<ReplyHeader> {
+        let reply = |(_, frame)| match frame {
+            crate::proto::Frame::Reply(reply) => Some(reply),
+            _ => None,
+        };
+        frames().into_iter().filter_map(reply).collect()
+    }
+
+    fn written(reply: &WireReply) -> Bytes {
+        let mut out = BytesMut::new();
+        assert_eq!(encode_reply(7, reply, 128 * 1024, &mut out), Ok(None));
+        out.freeze()
+    }
+
+    fn comes_back(reply: &WireReply) -> Failure {
+        let WireReply::Failed(failure) = ReplyHeader::decode(&written(reply).slice(5..)).unwrap().reply
+        else {
+            panic!("not a failure")
+        };
+        failure
+    }
+
+    #[test]
+    fn an_envelope_comes_back_as_it_was() {
+        for reply in replies() {
+            let frame = encode(&crate::proto::Frame::Reply(reply.clone()));
+            assert_eq!(ReplyHeader::decode(&frame.slice(5..)).unwrap(), reply);
+        }
+    }
+
+    #[test]
+    fn a_long_body_goes_elsewhere_and_its_length_stays() {
+        let body = Bytes::from(vec![7; 101]);
+        let mut out = BytesMut::new();
+        let reply = WireReply::Ended(Status::ApplicationError, body.clone());
+        assert_eq!(encode_reply(7, &reply, 100, &mut out), Ok(Some(body)));
+        let header = ReplyHeader::decode(&out.freeze().slice(5..)).unwrap();
+        assert_eq!(header.body_length, Some(101));
+        assert_eq!(header.reply, WireReply::Ended(Status::ApplicationError, Bytes::new()));
+    }
+
+    #[test]
+    fn unknown_records_are_skipped_and_missing_ones_named() {
+        let frame = |tags: &[u64]| {
+            let mut out = BytesMut::new();
+            let mut frame = FrameWriter::new(&mut out, kind::REPLY);
+            for tag in tags {
+                frame.records(&unknown_record());
+                frame.bytes(*tag, &[1]);
+            }
+            frame.finish(&[]).unwrap();
+            ReplyHeader::decode(&out.freeze().slice(5..)).map(|header| header.call)
+        };
+        assert_eq!(frame(&[CALL, STATUS]), Ok(1));
+        assert_eq!(frame(&[STATUS]), Err(FrameError::Missing(CALL)));
+        assert_eq!(frame(&[CALL]), Err(FrameError::Missing(STATUS)));
+    }
+
+    #[test]
+    fn a_status_that_is_not_known_is_no_reply_and_an_unknown_failure_is_one() {
+        let frame = |status: u8| {
+            let mut out = BytesMut::new();
+            let mut frame = FrameWriter::new(&mut out, kind::REPLY);
+            frame.varint(CALL, 1);
+            frame.bytes(STATUS, &[status]);
+            frame.bytes(KIND, &[200]);
+            frame.bytes(DELIVERY, &[200]);
+            frame.finish(&[]).unwrap();
+            ReplyHeader::decode(&out.freeze().slice(5..)).map(|header| header.reply)
+        };
+        assert_eq!(frame(3), Err(FrameError::Record(STATUS)));
+        let unknown = Failure::new(FailureKind::Internal, Delivery::Unknown, "");
+        assert_eq!(frame(FAILED), Ok(WireReply::Failed(unknown)));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let text = "\u{e4}".repeat(MAX_TEXT);
+        let failure = Failure::new(FailureKind::Panicked, Delivery::Unknown, format!("x{text}"));
+        let detail = comes_back(&WireReply::Failed(failure)).detail().to_owned();
+        assert_eq!(detail, format!("x{}", "\u{e4}".repeat((MAX_TEXT - 1) / 2)));
+        assert!(detail.len() <= MAX_TEXT);
+    }
+
+    #[test]
+    fn the_longest_texts_and_the_longest_chain_fit_a_header() {
+        let text = "\u{e4}".repeat(MAX_TEXT);
+        let hop = Hop { actor: text.as_str().into(), method: text.as_str().into() };
+        let failure = failure().about(&text, &text, &text);
+        let failure =
+            Failure::new(failure.kind(), failure.delivery(), text.as_str()).about(&text, &text, &text);
+        let reply = WireReply::Failed(failure.with_hops(vec![hop; 2 * Link::MAX]));
+        let failure = comes_back(&reply);
+        assert_eq!(failure.hops().len(), Link::MAX);
+        assert_eq!(failure.hops()[0].actor.len(), 256);
+        for text in [failure.detail(), failure.method(), failure.actor(), failure.endpoint()] {
+            assert_eq!(text.len(), MAX_TEXT);
+        }
+        assert!(written(&reply).len() < MAX_FRAME as usize);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = ReplyHeader::decode(&Bytes::from(bytes));
+        }
+
+        #[test]
+        fn no_change_of_a_good_frame_makes_it_panic(which: usize, at: usize, byte: u8, cut: usize) {
+            let all = replies();
+            let frame = crate::proto::Frame::Reply(all[which % all.len()].clone());
+            let mut bytes = encode(&frame).slice(5..).to_vec();
+            let length = bytes.len();
+            bytes[at % length] = byte;
+            bytes.truncate(length - cut % length);
+            let _ = ReplyHeader::decode(&Bytes::from(bytes));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! One frame of every kind with every record, for tests.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    Bind, CallContext, CallHeader, Frame, Grants, Hello, ReplyHeader, ServiceDigest, ServiceTable, VERSIONS,
+    call::{encode_cancel, encode_release},
+    hello::{Credit, encode_ask, encode_goodbye},
+    reply::encode_reply,
+};
+use crate::{
+    actor_id::{ActorId, NodeId},
+    call::{Delivery, Failure, FailureKind, Hop, Link, Metadata, WireReply},
+    service::{Access, Status},
+};
+
+pub(super) fn id(node: u64, serial: u64) -> ActorId {
+    ActorId { node: NodeId(node), serial }
+}
+
+pub(super) fn hello() -> Hello {
+    Hello {
+        versions: VERSIONS,
+        node: NodeId(0x1122_3344_5566_7788),
+        address: Some("10.0.0.7:4433".to_owned()),
+        grants: Grants {
+            calls: 1024,
+            bytes: 4 << 20,
+            total_bytes: 64 << 20,
+            targets: 4096,
+            message: 1 << 26,
+        },
+    }
+}
+
+pub(super) fn bind() -> Bind {
+    Bind { target: 7, namespace: "job-7".into(), name: "calc".into(), actor: Some(id(9, 1)) }
+}
+
+pub(super) fn context() -> CallContext {
+    let outer = Link::new(id(1, 2), "front".into(), "Front/ask".into(), Access::Exclusive, None);
+    let inner = Link::new(id(3, 4), "middle".into(), "M/a".into(), Access::Shared, Some(Arc::new(outer)));
+    let mut metadata = Metadata::new();
+    metadata.insert("tenant", "a").unwrap();
+    metadata.insert("zone", "").unwrap();
+    CallContext { chain: Some(Arc::new(inner)), caller: Some(id(3, 4)), metadata: Some(Box::new(metadata)) }
+}
+
+pub(super) fn call() -> CallHeader {
+    CallHeader {
+        call: 300,
+        method: 0xdead_beef,
+        target: 7,
+        remaining: Some(Duration::from_micros(1_234_567)),
+        body_length: None,
+        after: None,
+        context: context(),
+    }
+}
+
+pub(super) fn failure() -> Failure {
+    let hops = vec![
+        Hop { actor: "front".into(), method: "Front/ask".into() },
+        Hop { actor: "middle".into(), method: "".into() },
+    ];
+    Failure::new(FailureKind::Cycle, Delivery::NotDelivered, "it comes back to \u{e4}")
+        .about("Calculator/divide", "calc", "actor://10.0.0.7:4433/calc")
+        .with_hops(hops)
+}
+
+/// Every kind of frame, under the name of its file.
+pub(super) fn frames() -> Vec<(&'static str, Frame)> {
+    let reply = |call, body_length, reply| Frame::Reply(ReplyHeader { call, body_length, reply });
+    let ended = |status, body: &'static [u8]| WireReply::Ended(status, Bytes::from_static(body));
+    let bare = CallHeader { call: 1, method: 1, target: 1, ..CallHeader::default() };
+    let large = CallHeader { body_length: Some(1 << 20), after: Some(299), ..call() };
+    let methods = vec![(1, 0x0102_0304_0506_0708), (0xdead_beef, u64::MAX)];
+    vec![
+        ("bind", Frame::Bind(bind())),
+        ("bind-whoever", Frame::Bind(Bind { actor: None, ..bind() })),
+        ("release", Frame::Release(300)),
+        ("call", Frame::Call(call(), Bytes::from_static(b"arguments"))),
+        ("call-bare", Frame::Call(bare, Bytes::new())),
+        ("call-large", Frame::Call(large, Bytes::new())),
+        ("cancel", Frame::Cancel(300)),
+        ("reply", reply(300, None, ended(Status::Replied, b"value"))),
+        ("reply-application-error", reply(1, None, ended(Status::ApplicationError, b"\x01"))),
+        ("reply-large", reply(300, Some(40_000), ended(Status::Replied, b""))),
+        ("reply-failed", reply(1 << 40, None, WireReply::Failed(failure()))),
+        ("credit", Frame::Credit(Credit { target: 7, calls: 512, bytes: 70_000 })),
+        ("hello", Frame::Hello(hello())),
+        ("hello-of-a-client", Frame::Hello(Hello { address: None, ..hello() })),
+        ("service", Frame::Service(ServiceDigest { name: "Calculator".into(), digest: 0x1234 })),
+        ("ask", Frame::Ask("Calculator".into())),
+        ("table", Frame::Table(ServiceTable { name: "Calculator".into(), methods: Some(methods) })),
+        ("table-unknown", Frame::Table(ServiceTable { name: "Nothing".into(), methods: None })),
+        ("goodbye", Frame::Goodbye("the node shuts down".into())),
+    ]
+}
+
+/// Any frame as its sender writes it.
+pub(super) fn encode(frame: &Frame) -> Bytes {
+    let mut out = BytesMut::new();
+    match frame {
+        Frame::Bind(bind) => bind.encode(&mut out).unwrap(),
+        Frame::Release(target) => encode_release(*target, &mut out),
+        Frame::Call(header, body) => header.encode(&header.context.encode(), body, &mut out).unwrap(),
+        Frame::Cancel(call) => encode_cancel(*call, &mut out),
+        Frame::Reply(ReplyHeader { call, body_length: Some(length), reply: WireReply::Ended(status, _) }) => {
+            let body = Bytes::from(vec![0; usize::try_from(*length).unwrap()]);
+            encode_reply(*call, &WireReply::Ended(*status, body), 0, &mut out).unwrap();
+        }
+        Frame::Reply(ReplyHeader { call, reply, .. }) => {
+            encode_reply(*call, reply, usize::MAX, &mut out).unwrap();
+        }
+        Frame::Credit(credit) => credit.encode(&mut out),
+        Frame::Hello(hello) => hello.encode(&mut out).unwrap(),
+        Frame::Service(service) => service.encode(&mut out).unwrap(),
+        Frame::Ask(service) => encode_ask(service, &mut out).unwrap(),
+        Frame::Table(table) => table.encode(&mut out).unwrap(),
+        Frame::Goodbye(reason) => encode_goodbye(reason, &mut out),
+    }
+    out.freeze()
+}
+
+/// A frame of any kind, written by hand.
+pub(super) fn raw(kind: u8, header: &[u8], body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(3 + header.len() + body.len()).unwrap();
+    let header_length = u16::try_from(header.len()).unwrap();
+    [&length.to_le_bytes()[..], &[kind], &header_length.to_le_bytes(), header, body].concat()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads hex; white space is skipped.
+pub(super) fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let digit = |byte: u8| char::from(byte).to_digit(16).expect("hex digits only") as u8;
+    digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
+
+/// Whether the files that hold the wire are to be written anew.
+pub(super) fn regenerate() -> bool {
+    std::env::var_os("ACTOR_WIRE_REGENERATE").is_some()
+}
+
+/// What somebody reads who has changed the wire.
+pub(super) const CHANGED: &str = "\nThe wire has changed: peers of the last release would not understand this one.\n\
+    If that was not meant, undo it. If it was, it needs a new version of the wire (docs/wire.md, \"Changing it\"): raise \
+    `VERSIONS.newest`, keep speaking the version before, and write the files of the new version with \
+    ACTOR_WIRE_REGENERATE=1. A file of a version that was released is never written again; a new optional record or frame \
+    gets a file of its own.\n";
