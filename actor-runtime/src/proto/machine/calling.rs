@@ -22,18 +22,18 @@ use crate::{
 };
 
 pub(super) struct Calling<C> {
-    calls: ByNumber<Ours<C>>,
+    pub(super) calls: ByNumber<Ours<C>>,
     last: u64,
-    targets: HashMap<u32, OurTarget>,
+    pub(super) targets: HashMap<u32, OurTarget>,
     last_target: u32,
     /// Bytes of calls that the peer has not begun, as far as it told.
-    bytes: u64,
+    pub(super) bytes: u64,
     /// A target waits for the connection's own credit.
     short: bool,
     /// The target whose turn to use the connection's own credit came last.
     served: u32,
     /// The large calls of each order that have not ended.
-    large: HashMap<u64, BTreeSet<u64>>,
+    pub(super) large: HashMap<u64, BTreeSet<u64>>,
 }
 
 impl<C> Default for Calling<C> {
@@ -51,20 +51,20 @@ impl<C> Default for Calling<C> {
     }
 }
 
-struct OurTarget {
+pub(super) struct OurTarget {
     bind: Bind,
     /// Whether the peer knows the number.
     told: bool,
     /// Calls that the peer has not begun, as far as it told, and their bytes.
-    calls: u32,
-    bytes: u64,
+    pub(super) calls: u32,
+    pub(super) bytes: u64,
     /// Calls that wait for credit; some may be over.
-    queue: VecDeque<u64>,
+    pub(super) queue: VecDeque<u64>,
     /// The queue is searched for calls that are over when it is so long.
     purge_at: usize,
 }
 
-struct Ours<C> {
+pub(super) struct Ours<C> {
     keep: C,
     state: State,
     /// The order in which it is one of the large calls, or 0.

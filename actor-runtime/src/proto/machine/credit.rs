@@ -101,9 +101,9 @@ impl<C, I> Machine<C, I> {
             if credit.calls == 0 && credit.bytes == 0 {
                 continue;
             }
-            target.calls -= credit.calls;
-            target.bytes -= credit.bytes;
-            *bytes -= credit.bytes;
+            target.calls = target.calls.saturating_sub(credit.calls);
+            target.bytes = target.bytes.saturating_sub(credit.bytes);
+            *bytes = bytes.saturating_sub(credit.bytes);
             credit.encode(&mut self.out.lane);
         }
     }

@@ -22,6 +22,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
     time::Instant,
 };
 
@@ -80,8 +81,8 @@ struct Peer {
 pub(crate) enum Event<C, I> {
     /// The handshake is through.
     Open,
-    /// The peer gave a number to one of our actors.
-    Bound(Bind),
+    /// The peer gave a number to one of our actors. Its calls give back their credit here.
+    Bound(Bind, Arc<Account>),
     /// The number is not used any more.
     Released(u32),
     /// A call to be served; its body is complete.

@@ -18,10 +18,10 @@ pub(crate) struct Outbox {
     pub(super) lane: BytesMut,
     /// How many bytes of the lane were taken.
     taken: u64,
-    bodies: VecDeque<Body>,
+    pub(super) bodies: VecDeque<Body>,
     /// How many bytes of replies are in `bodies`.
     reply_bytes: u64,
-    aborts: VecDeque<Abort>,
+    pub(super) aborts: VecDeque<Abort>,
     pub(crate) closing: Option<Closing>,
     /// Credit waits for the lane to get shorter.
     pub(super) credit_held: bool,

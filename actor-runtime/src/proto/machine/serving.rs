@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) struct Serving<I> {
     grants: Grants,
-    calls: ByNumber<Theirs<I>>,
+    pub(super) calls: ByNumber<Theirs<I>>,
     pub(super) targets: BTreeMap<u32, TheirTarget>,
     /// Bytes of calls that have not begun, as far as the peer was told.
     pub(super) bytes: u64,
@@ -35,7 +35,7 @@ pub(super) struct TheirTarget {
     live: u64,
 }
 
-enum Theirs<I> {
+pub(super) enum Theirs<I> {
     /// Its body is on its way, or it waits for another one whose body is.
     Waiting(Box<Waiting>),
     /// It was handed out, for this target.
@@ -51,7 +51,7 @@ impl<I> Theirs<I> {
     }
 }
 
-struct Waiting {
+pub(super) struct Waiting {
     header: CallHeader,
     body: Option<Bytes>,
     /// The call that has to be handed out first.
@@ -81,11 +81,11 @@ impl<I> Serving<I> {
             )));
         }
         let account = Account::new(bind.target, self.grants, self.total.clone());
-        let target = TheirTarget { account, calls: 0, bytes: 0, live: 0 };
+        let target = TheirTarget { account: account.clone(), calls: 0, bytes: 0, live: 0 };
         if self.targets.insert(bind.target, target).is_some() {
             return Err(Violation::protocol(format!("target {} was bound already", bind.target)));
         }
-        events.push(Event::Bound(bind));
+        events.push(Event::Bound(bind, account));
         Ok(())
     }
 
@@ -284,11 +284,6 @@ impl<I> Serving<I> {
 }
 
 impl<C, I> Machine<C, I> {
-    /// Where the calls of a target give back their credit.
-    pub(crate) fn account(&self, target: u32) -> Option<Arc<Account>> {
-        self.serving.targets.get(&target).map(|target| target.account.clone())
-    }
-
     /// What is to be told if the caller of a call that was handed out leaves. Gives it back if that has happened, or if
     /// the call has ended.
     pub(crate) fn begun(&mut self, number: u64, call: I) -> Option<I> {

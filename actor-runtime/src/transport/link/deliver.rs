@@ -109,11 +109,7 @@ impl Link {
             match event {
                 Event::Call(header, body) => inbound.take(&link, &node, header, body),
                 Event::Reply(sent, reply) => Self::receive(sent, reply),
-                Event::Bound(bind) => {
-                    if let Some(account) = self.look(|machine| machine.account(bind.target)) {
-                        inbound.bound(bind, account);
-                    }
-                }
+                Event::Bound(bind, account) => inbound.bound(bind, account),
                 Event::Released(target) => inbound.released(target),
                 Event::Unbegun(target, length) => inbound.unbegun(self, target, length),
                 Event::Abandoned(call) => {

@@ -1,1 +1,0 @@
-//! Two machines against each other.
