@@ -255,8 +255,6 @@ fn addresses_that_cannot_be_bound_say_why() {
         assert!(matches!(error, BindError::Listening { .. }), "{error}");
         let error = ActorServer::bind_on(&node, "nonsense").await.unwrap_err();
         assert!(error.to_string().contains("write `127.0.0.1:7000`"), "{error}");
-        let error = ActorServer::bind_on(&node, "127.0.0.1:0").await.unwrap_err();
-        assert!(matches!(error, BindError::NoSockets { .. }), "{error}");
         // The node is as good as before, and so is the address once it is free.
         ActorServer::bind_on(&node, "loopback:0").await.unwrap();
     });

@@ -113,6 +113,29 @@ impl Target for ActorCell {
         Ok(())
     }
 
+    fn admit_all(&self, calls: &mut dyn Iterator<Item = Arc<dyn AnyCall>>) -> Vec<Refused> {
+        let mut refused = Vec::new();
+        let mut calls = calls.peekable();
+        while calls.peek().is_some() {
+            // Calls that are made inside turns are looked at one by one.
+            let mut earliest = None;
+            let plain = std::iter::from_fn(|| {
+                let call = calls.next_if(|call| call.head().chain.is_none())?;
+                earliest = match (earliest, call.head().deadline) {
+                    (Some(earliest), Some(deadline)) => Some(deadline.min(earliest)),
+                    (earliest, deadline) => earliest.or(deadline),
+                };
+                Some(call)
+            });
+            let watch = self.mailbox.push_all(plain, &mut refused);
+            self.identity.node.expect_deadline(earliest, watch, || self.this.clone());
+            if let Some(call) = calls.next() {
+                refused.extend(self.admit(call).err());
+            }
+        }
+        refused
+    }
+
     fn stop(&self, reason: StopReason) {
         self.mailbox.stop(reason);
     }

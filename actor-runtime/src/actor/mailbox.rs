@@ -168,6 +168,31 @@ impl Mailbox {
         Ok(state.pushed().wake(state))
     }
 
+    /// Takes calls that came together, in their order. True asks the caller to have the mailbox's deadlines looked after
+    /// from now on.
+    pub(crate) fn push_all(&self, calls: impl Iterator<Item = Entry>, refused: &mut Vec<Refused>) -> bool {
+        let mut state = lock(&self.state);
+        for call in calls {
+            let failure = match &state.closing {
+                Some(reason) => reason.refusal(),
+                None if state.queue.len() < state.capacity => {
+                    state.queue.push_back(call);
+                    continue;
+                }
+                None => match state.push_beyond_capacity(call) {
+                    Ok(()) => continue,
+                    Err(call) => {
+                        let failure = state.overloaded();
+                        refused.push(Refused { call, failure });
+                        continue;
+                    }
+                },
+            };
+            refused.push(Refused { call, failure });
+        }
+        state.pushed().wake(state)
+    }
+
     /// Takes a call that a running shared turn of this actor waits for: it does not queue.
     pub(crate) fn join(&self, call: Entry) -> Result<bool, Refused> {
         let mut state = lock(&self.state);

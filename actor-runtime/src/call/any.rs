@@ -3,7 +3,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{CallHead, Failure, Far, Stage, WireReply};
 use crate::{
@@ -67,7 +67,7 @@ pub trait AnyCall: Any + Send + Sync {
     fn accept_encoded(&self, status: Status, body: Bytes, publish: bool);
 
     /// The encoded arguments.
-    fn encode_request(&self, limit: usize, out: BytesMut) -> Result<BytesMut, CodecError>;
+    fn encode_request(&self, limit: usize) -> Result<Bytes, CodecError>;
 
     /// It is about to be sent away. False if it is over, and then nobody would tell the far side.
     #[must_use]

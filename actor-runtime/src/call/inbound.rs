@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     AnyCall, CallHead, Delivery, Failure, FailureKind,
@@ -149,15 +149,15 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
     }
 
     fn accept_encoded(&self, status: Status, body: Bytes, publish: bool) {
-        lock(&self.state).reply = Some((status, body));
         if publish {
-            self.publish(Ok(status));
+            return self.end(|_| WireReply::Ended(status, body), true);
         }
+        lock(&self.state).reply = Some((status, body));
     }
 
     /// Calls are not passed on.
-    fn encode_request(&self, _: usize, out: BytesMut) -> Result<BytesMut, CodecError> {
-        Ok(out)
+    fn encode_request(&self, _: usize) -> Result<Bytes, CodecError> {
+        Ok(Bytes::new())
     }
 
     fn sent(&self, far: Far) -> bool {

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     AnyCall, CallHead, Delivery, Failure, FailureKind, WireReply,
@@ -283,18 +283,16 @@ impl<S: Service> AnyCall for TypedCall<S> {
         self.accept(Outcome::Wire(WireReply::Ended(status, body)), publish);
     }
 
-    fn encode_request(&self, limit: usize, mut out: BytesMut) -> Result<BytesMut, CodecError> {
-        self.show_request(|request| match request {
-            Some(Payload::Value(request)) => {
-                let mut encoder = Encoder::new(out, limit);
+    fn encode_request(&self, limit: usize) -> Result<Bytes, CodecError> {
+        if let Content::Request(Payload::Encoded(bytes)) = &lock(&self.state).content {
+            return Ok(bytes.clone());
+        }
+        self.show_request(|request| {
+            let mut encoder = Encoder::new(codec::buffer(), limit);
+            if let Some(Payload::Value(request)) = request {
                 request.encode(&mut encoder)?;
-                Ok(encoder.into_inner())
             }
-            Some(Payload::Encoded(bytes)) => {
-                out.extend_from_slice(bytes);
-                Ok(out)
-            }
-            None => Ok(out),
+            Ok(encoder.into_inner().freeze())
         })
     }
 

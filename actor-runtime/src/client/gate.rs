@@ -138,7 +138,9 @@ impl Gate {
     }
 
     fn send(&self, node: &Node, route: &Route, call: Arc<dyn AnyCall>) {
-        if let Err(refused) = route.send(node, call, None, &self.order, || self.this.clone()) {
+        // The clock was read when the call was made, a moment ago.
+        let now = call.head().made.unwrap_or_else(|| node.now());
+        if let Err(refused) = route.send(node, call, now, None, &self.order, || self.this.clone()) {
             self.refused(refused, None);
         }
     }
@@ -221,7 +223,9 @@ impl Gate {
                 continue;
             }
             // Encoding runs code of the arguments; this is not the task of the caller, which its panic is meant for.
-            let send = || route.send(node, call.clone(), before.clone(), &self.order, || self.this.clone());
+            let send = || {
+                route.send(node, call.clone(), node.now(), before.clone(), &self.order, || self.this.clone())
+            };
             match catch_unwind(AssertUnwindSafe(send)) {
                 Ok(Ok(())) => {}
                 Ok(Err(refused)) => self.refused(refused, before),

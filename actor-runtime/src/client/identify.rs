@@ -77,7 +77,8 @@ pub(super) async fn identify(node: &Node, binding: &Arc<Binding>, name: &str) ->
     // Dropped on the way, the question is taken back.
     let leaving = Leaving(call.clone());
     let nobody = || -> Weak<dyn Reroute> { Weak::<Gate>::new() };
-    let outgoing = Outgoing { call: call.clone(), before: None, order: None, client: nobody() };
+    let outgoing =
+        Outgoing { call: call.clone(), now: node.now(), before: None, order: None, client: nobody() };
     if let Err(Refused { failure, .. }) = binding.send(node, outgoing) {
         return Err(failure);
     }

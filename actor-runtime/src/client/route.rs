@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
+use tokio::time::Instant;
+
 use super::identify::identify;
 use crate::{
     Node,
@@ -75,6 +77,7 @@ impl Route {
         &self,
         node: &Node,
         call: Arc<dyn AnyCall>,
+        now: Instant,
         before: Option<Failure>,
         order: &Order,
         client: impl FnOnce() -> Weak<dyn Reroute>,
@@ -94,7 +97,7 @@ impl Route {
                 if let Some(failure) = differences.refusal(call.head().method) {
                     return Err(Refused { call, failure });
                 }
-                binding.send(node, Outgoing { call, before, order: Some(order), client: client() })
+                binding.send(node, Outgoing { call, now, before, order: Some(order), client: client() })
             }
         }
     }

@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     kind,
-    record::{FrameError, FrameWriter, HeaderTooLong, ReadRecords, fixed, name, parts, split, varint},
+    record::{
+        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Unread, fixed, name, parts, split, varint,
+    },
 };
 use crate::{
     actor_id::ActorId,
@@ -76,7 +78,7 @@ impl Bind {
         frame.finish(&[])
     }
 
-    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+    pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
         let (mut target, mut namespace, mut actor_name, mut actor) = (None, "", "", None);
         let (header, _) = split(rest)?;
         for record in ReadRecords(header) {
@@ -101,7 +103,7 @@ pub(super) fn encode_release(target: u32, out: &mut BytesMut) {
     frame.finish_short();
 }
 
-pub(super) fn decode_release(rest: &Bytes) -> Result<u32, FrameError> {
+pub(super) fn decode_release<'a>(rest: impl Into<Unread<'a>>) -> Result<u32, FrameError> {
     let (header, _) = split(rest)?;
     match find(header, TARGET)? {
         Some(value) => small(TARGET, value),
@@ -116,7 +118,7 @@ pub(super) fn encode_cancel(call: u64, out: &mut BytesMut) {
     frame.finish_short();
 }
 
-pub(super) fn decode_cancel(rest: &Bytes) -> Result<u64, FrameError> {
+pub(super) fn decode_cancel<'a>(rest: impl Into<Unread<'a>>) -> Result<u64, FrameError> {
     let (header, _) = split(rest)?;
     match find(header, CALL)? {
         Some(value) => varint(CALL, value),
@@ -174,7 +176,7 @@ impl CallHeader {
     }
 
     /// Reads a frame: the header, and the body behind it.
-    pub(super) fn decode(rest: &Bytes) -> Result<(Self, Bytes), FrameError> {
+    pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<(Self, Bytes), FrameError> {
         let (header, body) = split(rest)?;
         let mut decoded = Self::default();
         let (mut call, mut method, mut target) = (None, None, None);
@@ -210,7 +212,7 @@ impl CallHeader {
             let link = Link::new(ActorId::from_bytes(id), name.into(), method.into(), access, parent);
             decoded.context.chain = Some(Arc::new(link));
         }
-        Ok((decoded, body))
+        Ok((decoded, body.keep()))
     }
 }
 

@@ -1,11 +1,13 @@
 //! Frames, and how they are cut out of a stream of bytes.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
 use super::{
     call::{Bind, CallHeader, decode_cancel, decode_release},
     hello::{Credit, Hello, ServiceDigest, ServiceTable, decode_ask, decode_goodbye},
-    record::FrameError,
+    record::{FrameError, Unread},
     reply::ReplyHeader,
 };
 
@@ -42,24 +44,24 @@ pub(crate) enum Frame {
 
 impl Frame {
     /// Reads what follows the length of a frame; `None` for a kind that this release does not know.
-    fn decode(bytes: &Bytes) -> Result<Option<Self>, FrameError> {
-        let kind = *bytes.first().ok_or(FrameError::Short)?;
-        let rest = bytes.slice(1..);
+    fn decode(buffer: &Bytes, part: Range<usize>) -> Result<Option<Self>, FrameError> {
+        let kind = *buffer[part.clone()].first().ok_or(FrameError::Short)?;
+        let rest = Unread::new(buffer, part.start + 1..part.end);
         Ok(Some(match kind {
-            kind::BIND => Self::Bind(Bind::decode(&rest)?),
-            kind::RELEASE => Self::Release(decode_release(&rest)?),
+            kind::BIND => Self::Bind(Bind::decode(rest)?),
+            kind::RELEASE => Self::Release(decode_release(rest)?),
             kind::CALL => {
-                let (header, body) = CallHeader::decode(&rest)?;
+                let (header, body) = CallHeader::decode(rest)?;
                 Self::Call(header, body)
             }
-            kind::CANCEL => Self::Cancel(decode_cancel(&rest)?),
-            kind::REPLY => Self::Reply(ReplyHeader::decode(&rest)?),
-            kind::CREDIT => Self::Credit(Credit::decode(&rest)?),
-            kind::HELLO => Self::Hello(Hello::decode(&rest)?),
-            kind::SERVICE => Self::Service(ServiceDigest::decode(&rest)?),
-            kind::ASK => Self::Ask(decode_ask(&rest)?),
-            kind::TABLE => Self::Table(ServiceTable::decode(&rest)?),
-            kind::GOODBYE => Self::Goodbye(decode_goodbye(&rest)?),
+            kind::CANCEL => Self::Cancel(decode_cancel(rest)?),
+            kind::REPLY => Self::Reply(ReplyHeader::decode(rest)?),
+            kind::CREDIT => Self::Credit(Credit::decode(rest)?),
+            kind::HELLO => Self::Hello(Hello::decode(rest)?),
+            kind::SERVICE => Self::Service(ServiceDigest::decode(rest)?),
+            kind::ASK => Self::Ask(decode_ask(rest)?),
+            kind::TABLE => Self::Table(ServiceTable::decode(rest)?),
+            kind::GOODBYE => Self::Goodbye(decode_goodbye(rest)?),
             _ => return Ok(None),
         }))
     }
@@ -89,17 +91,18 @@ impl FrameReader {
             self.part.extend_from_slice(&taken);
             if frame_length(&self.part)?.is_some_and(|length| length == self.part.len()) {
                 let frame = std::mem::take(&mut self.part).freeze();
-                frames.extend(Frame::decode(&frame.slice(4..))?);
+                frames.extend(Frame::decode(&frame, 4..frame.len())?);
             }
         }
-        while let Some(length) = frame_length(&chunk)? {
-            if length > chunk.len() {
+        let mut at = 0;
+        while let Some(length) = frame_length(&chunk[at..])? {
+            if length > chunk.len() - at {
                 break;
             }
-            let frame = chunk.split_to(length);
-            frames.extend(Frame::decode(&frame.slice(4..))?);
+            frames.extend(Frame::decode(&chunk, at + 4..at + length)?);
+            at += length;
         }
-        self.part.extend_from_slice(&chunk);
+        self.part.extend_from_slice(&chunk[at..]);
         Ok(())
     }
 

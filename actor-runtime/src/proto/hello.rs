@@ -6,7 +6,8 @@ use super::{
     call::{find, small},
     kind,
     record::{
-        FrameError, FrameWriter, HeaderTooLong, ReadRecords, fixed, name, split, take_varint, text, varint,
+        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Unread, fixed, name, split, take_varint, text,
+        varint,
     },
 };
 use crate::actor_id::NodeId;
@@ -91,7 +92,7 @@ impl Hello {
         frame.finish(&[])
     }
 
-    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+    pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
         let (mut oldest, mut newest, mut node, mut address, mut magic) = (None, None, None, None, None);
         // What a peer that grants nothing is understood to grant: enough to be polite with.
         let mut grants = Grants { calls: 1, bytes: 1, total_bytes: 1, targets: 1, message: 64 * 1024 };
@@ -138,7 +139,7 @@ impl ServiceDigest {
         frame.finish(&[])
     }
 
-    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+    pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
         let (header, _) = split(rest)?;
         let name = name(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned();
         let digest = find(header, DIGEST)?.ok_or(FrameError::Missing(DIGEST))?;
@@ -168,7 +169,7 @@ impl ServiceTable {
         frame.finish(&[])
     }
 
-    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+    pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
         let (header, _) = split(rest)?;
         let name = name(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned();
         let methods = find(header, METHODS)?.map(|pairs| {
@@ -198,7 +199,7 @@ pub(super) fn encode_ask(service: &str, out: &mut BytesMut) -> Result<(), Header
     frame.finish(&[])
 }
 
-pub(super) fn decode_ask(rest: &Bytes) -> Result<String, FrameError> {
+pub(super) fn decode_ask<'a>(rest: impl Into<Unread<'a>>) -> Result<String, FrameError> {
     let (header, _) = split(rest)?;
     Ok(name(NAME, find(header, NAME)?.ok_or(FrameError::Missing(NAME))?)?.to_owned())
 }
@@ -214,7 +215,7 @@ pub(super) fn encode_goodbye(reason: &str, out: &mut BytesMut) {
     frame.finish_short();
 }
 
-pub(super) fn decode_goodbye(rest: &Bytes) -> Result<String, FrameError> {
+pub(super) fn decode_goodbye<'a>(rest: impl Into<Unread<'a>>) -> Result<String, FrameError> {
     let (header, _) = split(rest)?;
     find(header, REASON)?.map_or(Ok(String::new()), |reason| Ok(text(REASON, reason)?.to_owned()))
 }
@@ -238,7 +239,7 @@ impl Credit {
         frame.finish_short();
     }
 
-    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+    pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
         let (mut target, mut calls, mut bytes) = (None, 0, 0);
         let (header, _) = split(rest)?;
         for record in ReadRecords(header) {

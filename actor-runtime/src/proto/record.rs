@@ -90,14 +90,39 @@ impl<'a> FrameWriter<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HeaderTooLong(pub(crate) usize);
 
+/// Bytes that lie in a buffer which others share: a part of it costs nothing until somebody keeps it.
+#[derive(Clone, Copy)]
+pub(super) struct Unread<'a> {
+    buffer: &'a Bytes,
+    from: usize,
+    to: usize,
+}
+
+impl<'a> Unread<'a> {
+    pub(super) fn new(buffer: &'a Bytes, part: std::ops::Range<usize>) -> Self {
+        Self { buffer, from: part.start, to: part.end }
+    }
+
+    /// The bytes, to be kept.
+    pub(super) fn keep(self) -> Bytes {
+        self.buffer.slice(self.from..self.to)
+    }
+}
+
+impl<'a> From<&'a Bytes> for Unread<'a> {
+    fn from(buffer: &'a Bytes) -> Self {
+        Self::new(buffer, 0..buffer.len())
+    }
+}
+
 /// The header and the body of what follows a frame's length and kind.
-pub(super) fn split(rest: &Bytes) -> Result<(&[u8], Bytes), FrameError> {
-    let mut left = &rest[..];
+pub(super) fn split<'a>(rest: impl Into<Unread<'a>>) -> Result<(&'a [u8], Unread<'a>), FrameError> {
+    let rest = rest.into();
+    let mut left = &rest.buffer[rest.from..rest.to];
     let length = take(&mut left, 2).ok_or(FrameError::Short)?;
     let length = u16::from_le_bytes([length[0], length[1]]);
     let header = take(&mut left, usize::from(length)).ok_or(FrameError::Short)?;
-    let body = rest.slice(rest.len() - left.len()..);
-    Ok((header, body))
+    Ok((header, Unread { from: rest.to - left.len(), ..rest }))
 }
 
 /// The records of a header, one after the other.
@@ -216,7 +241,8 @@ mod tests {
             writer.finish(b"body").unwrap();
             let frame = out.freeze().slice(6..);
             assert_eq!(frame[..5], [((frame.len() - 4) as u32).to_le_bytes().as_slice(), &[3]].concat());
-            let (header, body) = split(&frame.slice(5..)).map(|(h, b)| (h.to_vec(), b)).unwrap();
+            let rest = frame.slice(5..);
+            let (header, body) = split(&rest).map(|(h, b)| (h.to_vec(), b.keep())).unwrap();
             let all: Vec<_> = ReadRecords(&header).collect();
             assert_eq!(all, [Ok((9, &vec![7; length][..]))]);
             assert_eq!(&body[..], b"body");

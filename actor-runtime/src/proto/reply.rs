@@ -4,7 +4,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     kind,
-    record::{FrameError, FrameWriter, HeaderTooLong, ReadRecords, fixed, parts, split, text, varint},
+    record::{
+        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Unread, fixed, parts, split, text, varint,
+    },
 };
 use crate::{
     call::{Delivery, Failure, FailureKind, Hop, Link, WireReply},
@@ -87,7 +89,7 @@ fn write_failure(frame: &mut FrameWriter<'_>, failure: &Failure) {
 
 impl ReplyHeader {
     /// Reads a frame.
-    pub(super) fn decode(rest: &Bytes) -> Result<Self, FrameError> {
+    pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
         let (header, body) = split(rest)?;
         let (mut call, mut status, mut body_length) = (None, None, None);
         let (mut kind, mut delivery) = (FailureKind::Internal, Delivery::Unknown);
@@ -114,8 +116,8 @@ impl ReplyHeader {
             }
         }
         let reply = match status.ok_or(FrameError::Missing(STATUS))? {
-            REPLIED => WireReply::Ended(Status::Replied, body),
-            APPLICATION_ERROR => WireReply::Ended(Status::ApplicationError, body),
+            REPLIED => WireReply::Ended(Status::Replied, body.keep()),
+            APPLICATION_ERROR => WireReply::Ended(Status::ApplicationError, body.keep()),
             FAILED => {
                 let failure = Failure::new(kind, delivery, detail).about(method, actor, endpoint);
                 WireReply::Failed(failure.with_hops(hops))

@@ -3,11 +3,15 @@
 //! A connection is shared by all clients of the node, and used in both directions, whoever made it. Of several attempts
 //! to reach one address at a time only one is made; after a failed one the next waits a little, and longer each time.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{Accept, Link, loopback};
+use super::{Accept, Link, Relay, loopback};
 use crate::{
     call::{Delivery, Failure, FailureKind},
     names::Address,
@@ -20,6 +24,8 @@ use crate::{
 pub(crate) struct Links {
     state: Mutex<State>,
     acceptor: Mutex<Option<Arc<dyn Accept>>>,
+    /// Where replies are told, if not where they arrive.
+    relay: OnceLock<Arc<Relay>>,
 }
 
 #[derive(Default)]
@@ -62,6 +68,15 @@ impl Links {
     /// Calls from elsewhere are served by this from now on.
     pub(crate) fn serve(&self, acceptor: Option<Arc<dyn Accept>>) {
         *lock(&self.acceptor) = acceptor;
+    }
+
+    /// Replies arrive on a thread of their own from now on.
+    pub(crate) fn relay_replies(&self, node: &Node) {
+        self.relay.get_or_init(|| Relay::start(node));
+    }
+
+    pub(super) fn relay(&self) -> Option<&Arc<Relay>> {
+        self.relay.get()
     }
 
     /// Another node made a connection to this one.
@@ -203,6 +218,9 @@ impl Links {
     pub(crate) fn close(&self, reason: &str) {
         for link in self.all() {
             link.close(reason);
+        }
+        if let Some(relay) = self.relay.get() {
+            relay.close();
         }
     }
 }

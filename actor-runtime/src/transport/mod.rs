@@ -10,5 +10,5 @@ mod links;
 pub(crate) mod loopback;
 pub(crate) mod quic;
 
-pub(crate) use link::{Accept, Binding, Differences, Link, Outgoing, Reroute};
+pub(crate) use link::{Accept, Binding, Differences, Link, Outgoing, Relay, Reroute};
 pub(crate) use links::{Links, unreachable};

@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Calling<C> {
     pub(super) calls: ByNumber<Ours<C>>,
     last: u64,
-    pub(super) targets: HashMap<u32, OurTarget>,
+    pub(super) targets: ByNumber<OurTarget, u32>,
     last_target: u32,
     /// Bytes of calls that the peer has not begun, as far as it told.
     pub(super) bytes: u64,
@@ -41,7 +41,7 @@ impl<C> Default for Calling<C> {
         Self {
             calls: ByNumber::default(),
             last: 0,
-            targets: HashMap::new(),
+            targets: ByNumber::default(),
             last_target: 0,
             bytes: 0,
             short: false,

@@ -404,7 +404,7 @@ impl Violation {
 }
 
 /// Calls by their numbers, which their makers count up: no need for a hash that resists choice.
-type ByNumber<T> = HashMap<u64, T, BuildHasherDefault<Spread>>;
+type ByNumber<T, N = u64> = HashMap<N, T, BuildHasherDefault<Spread>>;
 
 #[derive(Default)]
 struct Spread(u64);
@@ -415,6 +415,10 @@ impl Hasher for Spread {
     }
 
     fn write(&mut self, _: &[u8]) {}
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
 
     fn write_u64(&mut self, number: u64) {
         // Fibonacci hashing: Knuth, The Art of Computer Programming, volume 3, section 6.4.

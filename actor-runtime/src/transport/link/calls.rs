@@ -9,7 +9,6 @@ use super::{Link, std_deadline};
 use crate::{
     actor_id::ActorId,
     call::{AnyCall, Delivery, Failure, FailureKind, Far, Leave, Refused, WireReply},
-    codec,
     node::{Node, deadlines::Sweep},
     proto::{Bind, CallContext, NewCall, Order, RefusedCall},
     sync::lock,
@@ -39,6 +38,7 @@ pub(crate) struct Sent {
 /// A call to be sent.
 pub(crate) struct Outgoing<'a> {
     pub(crate) call: Arc<dyn AnyCall>,
+    pub(crate) now: Instant,
     /// Why it was refused elsewhere.
     pub(crate) before: Option<Failure>,
     /// The order that it has to keep.
@@ -84,11 +84,15 @@ impl Link {
 
     /// A reply came.
     pub(super) fn receive(sent: Sent, reply: WireReply) {
-        match (reply, sent.client.upgrade()) {
-            (WireReply::Failed(failure), Some(client)) if failure.delivery() == Delivery::NotDelivered => {
-                client.reroute(Refused { call: sent.call, failure }, sent.before);
+        match reply {
+            WireReply::Failed(failure) if failure.delivery() == Delivery::NotDelivered => {
+                let Sent { call, before, client, .. } = sent;
+                match client.upgrade() {
+                    Some(client) => client.reroute(Refused { call, failure }, before),
+                    None => call.receive(WireReply::Failed(failure)),
+                }
             }
-            (reply, _) => sent.call.receive(reply),
+            reply => sent.call.receive(reply),
         }
     }
 }
@@ -101,7 +105,7 @@ impl Binding {
 
     /// Sends a call. A refusal by the server comes through [`Reroute`].
     pub(crate) fn send(self: &Arc<Self>, node: &Node, outgoing: Outgoing<'_>) -> Result<(), Refused> {
-        let Outgoing { call, before, order, client } = outgoing;
+        let Outgoing { call, now, before, order, client } = outgoing;
         // Before the link knows the call: the arguments' own code runs here, and it may panic.
         let body = match encode(node, &*call) {
             Ok(body) => body,
@@ -123,7 +127,7 @@ impl Binding {
         let deadline = head.deadline;
         let sent = Sent { call: call.clone(), before, client, binding: self.clone() };
         let (taken, watch) = self.link.with(|machine| {
-            let taken = machine.call(node.now().into_std(), new, order, sent);
+            let taken = machine.call(now.into_std(), new, order, sent);
             (taken, !machine.set_watched(true))
         });
         match taken {
@@ -143,9 +147,8 @@ impl Binding {
 }
 
 fn encode(node: &Node, call: &dyn AnyCall) -> Result<Bytes, Failure> {
-    let encoded = call.encode_request(node.config().max_message_bytes, codec::buffer());
-    let failed = |error| Failure::of_codec(&error, Delivery::NotDelivered, "the arguments");
-    Ok(encoded.map_err(failed)?.freeze())
+    let encoded = call.encode_request(node.config().max_message_bytes);
+    encoded.map_err(|error| Failure::of_codec(&error, Delivery::NotDelivered, "the arguments"))
 }
 
 impl Drop for Binding {

@@ -5,7 +5,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Introduced, Link, Progress};
+use super::{
+    Introduced, Link, Progress,
+    relay::{self, WORTH},
+};
 use crate::{
     call::AnyCall,
     proto::{CloseCode, Event, Expected, Frame, FrameError, StreamKind, StreamWork},
@@ -105,10 +108,12 @@ impl Link {
         }
         let (Some(link), Some(node)) = (self.this(), self.node.upgrade()) else { return };
         let mut inbound = lock(&self.inbound);
+        let now = node.now();
+        let mut replies = Vec::new();
         for event in events {
             match event {
-                Event::Call(header, body) => inbound.take(&link, &node, header, body),
-                Event::Reply(sent, reply) => Self::receive(sent, reply),
+                Event::Call(header, body) => inbound.take(&link, &node, now, header, body),
+                Event::Reply(sent, reply) => replies.push((sent, reply)),
                 Event::Bound(bind, account) => inbound.bound(bind, account),
                 Event::Released(target) => inbound.released(target),
                 Event::Unbegun(target, length) => inbound.unbegun(self, target, length),
@@ -131,6 +136,10 @@ impl Link {
             }
         }
         inbound.hand_over(self, &node);
+        match node.links().relay() {
+            Some(relay) if replies.len() >= WORTH => relay.send(&mut replies),
+            _ => relay::tell(replies),
+        }
     }
 
     fn open(&self, node: &crate::node::Node) {

@@ -9,6 +9,7 @@
 mod calls;
 mod deliver;
 mod ending;
+mod relay;
 mod schemas;
 mod served;
 
@@ -23,6 +24,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 pub(crate) use calls::{Binding, Outgoing, Reroute};
+pub(crate) use relay::Relay;
 pub(crate) use schemas::Differences;
 pub(crate) use served::Accept;
 

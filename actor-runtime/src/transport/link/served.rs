@@ -1,7 +1,7 @@
 //! The calls of the other side: to the actors of this node, and their replies back.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::Link;
 use crate::{
@@ -37,7 +38,7 @@ pub(crate) trait Accept: Send + Sync {
 /// What the numbers of the other side mean.
 #[derive(Default)]
 pub(super) struct Inbound {
-    targets: HashMap<u32, Bound>,
+    targets: BTreeMap<u32, Bound>,
     /// The targets that have calls to be handed over.
     touched: Vec<u32>,
 }
@@ -93,7 +94,14 @@ impl Inbound {
     }
 
     /// Takes a call, to be handed over with the others that arrived together.
-    pub(super) fn take(&mut self, link: &Arc<Link>, node: &Node, header: CallHeader, body: Bytes) {
+    pub(super) fn take(
+        &mut self,
+        link: &Arc<Link>,
+        node: &Node,
+        now: Instant,
+        header: CallHeader,
+        body: Bytes,
+    ) {
         // The machine has checked the number.
         let Some(bound) = self.targets.get_mut(&header.target) else { return };
         let served = Served {
@@ -116,7 +124,6 @@ impl Inbound {
             return served.send(WireReply::Failed(failure));
         };
         let peer = link.introduced();
-        let now = node.now();
         let head = CallHead {
             made: Some(now),
             deadline: header.remaining.and_then(|remaining| now.checked_add(remaining)),

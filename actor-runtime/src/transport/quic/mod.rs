@@ -126,7 +126,10 @@ impl Network {
             None => Trust::development()?,
         };
         let thread = match self.mode {
-            NetworkMode::OwnThread => Some(NetworkThread::start()?),
+            NetworkMode::OwnThread => {
+                node.links().relay_replies(node);
+                Some(NetworkThread::start()?)
+            }
             NetworkMode::Shared => None,
         };
         let handle = thread.as_ref().map_or_else(|| node.runtime().clone(), |thread| thread.handle().clone());
