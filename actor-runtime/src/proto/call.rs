@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::{
     kind,
     record::{
-        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Unread, fixed, name, parts, split, varint,
+        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Short, Unread, fixed, name, parts, split, varint,
     },
 };
 use crate::{
@@ -159,18 +159,20 @@ impl CallHeader {
         out: &mut BytesMut,
     ) -> Result<(), HeaderTooLong> {
         let mut frame = FrameWriter::new(out, kind::CALL);
-        frame.varint(CALL, self.call);
-        frame.bytes(METHOD, &self.method.to_le_bytes());
-        frame.varint(TARGET, u64::from(self.target));
+        let mut records = Short::new();
+        records.varint(CALL as u8, self.call);
+        records.bytes(METHOD as u8, self.method.to_le_bytes());
+        records.varint(TARGET as u8, u64::from(self.target));
         if let Some(remaining) = self.remaining {
-            frame.varint(REMAINING, u64::try_from(remaining.as_micros()).unwrap_or(u64::MAX));
+            records.varint(REMAINING as u8, u64::try_from(remaining.as_micros()).unwrap_or(u64::MAX));
         }
         if let Some(length) = self.body_length {
-            frame.varint(BODY_LENGTH, length);
+            records.varint(BODY_LENGTH as u8, length);
         }
         if let Some(after) = self.after {
-            frame.varint(AFTER, after);
+            records.varint(AFTER as u8, after);
         }
+        frame.records(records.as_bytes());
         frame.records(context);
         frame.finish(body)
     }

@@ -31,6 +31,12 @@ pub(super) struct FrameWriter<'a> {
 
 impl<'a> FrameWriter<'a> {
     pub(super) fn new(out: &'a mut BytesMut, kind: u8) -> Self {
+        /// Few frames are longer; a buffer that was taken away is not grown again step by step.
+        const ROOM: usize = 256;
+        const CHUNK: usize = 4 * 1024;
+        if out.capacity() - out.len() < ROOM {
+            out.reserve(CHUNK);
+        }
         let start = out.len();
         out.put_slice(&[0, 0, 0, 0, kind, 0, 0]);
         Self { out, start }
@@ -178,6 +184,49 @@ pub(super) fn parts<const N: usize>(tag: u64, value: &[u8]) -> Result<([u8; N], 
     Ok((fixed, text(tag, head)?, text(tag, rest)?))
 }
 
+/// A few short records, put together where nothing has to grow.
+pub(super) struct Short {
+    bytes: [u8; Self::ROOM],
+    length: usize,
+}
+
+impl Short {
+    /// Six records of a varint each.
+    const ROOM: usize = 6 * 12;
+
+    pub(super) fn new() -> Self {
+        Self { bytes: [0; Self::ROOM], length: 0 }
+    }
+
+    pub(super) fn varint(&mut self, tag: u8, value: u64) {
+        self.put(tag);
+        self.put(varint_length(value) as u8);
+        let mut left = value;
+        while left >= 0x80 {
+            self.put(left as u8 | 0x80);
+            left >>= 7;
+        }
+        self.put(left as u8);
+    }
+
+    pub(super) fn bytes<const N: usize>(&mut self, tag: u8, value: [u8; N]) {
+        self.put(tag);
+        self.put(N as u8);
+        for byte in value {
+            self.put(byte);
+        }
+    }
+
+    fn put(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, left) = rest.split_at_checked(length)?;
     *rest = left;
@@ -185,6 +234,10 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 }
 
 pub(super) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+    if let [byte @ ..0x80, behind @ ..] = *rest {
+        *rest = behind;
+        return Some(u64::from(*byte));
+    }
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let byte = take(rest, 1)?[0];

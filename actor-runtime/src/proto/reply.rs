@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::{
     kind,
     record::{
-        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Unread, fixed, parts, split, text, varint,
+        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Short, Unread, fixed, parts, split, text, varint,
     },
 };
 use crate::{
@@ -49,20 +49,24 @@ pub(super) fn encode_reply(
     out: &mut BytesMut,
 ) -> Result<Option<Bytes>, HeaderTooLong> {
     let mut frame = FrameWriter::new(out, kind::REPLY);
-    frame.varint(CALL, call);
+    let mut records = Short::new();
+    records.varint(CALL as u8, call);
     match reply {
         WireReply::Ended(status, body) => {
             let status = if *status == Status::Replied { REPLIED } else { APPLICATION_ERROR };
-            frame.bytes(STATUS, &[status]);
+            records.bytes(STATUS as u8, [status]);
             if body.len() > own_stream {
-                frame.varint(BODY_LENGTH, body.len() as u64);
+                records.varint(BODY_LENGTH as u8, body.len() as u64);
+                frame.records(records.as_bytes());
                 frame.finish(&[])?;
                 return Ok(Some(body.clone()));
             }
+            frame.records(records.as_bytes());
             frame.finish(body)?;
         }
         WireReply::Failed(failure) => {
-            frame.bytes(STATUS, &[FAILED]);
+            records.bytes(STATUS as u8, [FAILED]);
+            frame.records(records.as_bytes());
             write_failure(&mut frame, failure);
             frame.finish(&[])?;
         }

@@ -109,7 +109,7 @@ impl Link {
         let (Some(link), Some(node)) = (self.this(), self.node.upgrade()) else { return };
         let mut inbound = lock(&self.inbound);
         let now = node.now();
-        let mut replies = Vec::new();
+        let mut replies = Vec::with_capacity(events.len());
         for event in events {
             match event {
                 Event::Call(header, body) => inbound.take(&link, &node, now, header, body),
