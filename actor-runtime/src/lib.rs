@@ -109,6 +109,13 @@ pub use service::Status;
 pub use transport::quic::NetworkMode;
 pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustError};
 
+/// For the fuzzer only.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod __fuzz {
+    pub use crate::proto::fuzz::{frames, machine};
+}
+
 /// What generated code uses. Nothing here is for people, and all of it may change.
 #[doc(hidden)]
 pub mod __private {

@@ -16,6 +16,8 @@
 
 mod call;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 #[cfg(test)]
 mod golden;
 mod hello;

@@ -143,7 +143,7 @@ pub(super) fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
-/// Whether the files that hold the wire are to be written anew.
+/// Whether files that hold the wire are to be written. Those that are there keep their bytes.
 pub(super) fn regenerate() -> bool {
     std::env::var_os("ACTOR_WIRE_REGENERATE").is_some()
 }
@@ -151,6 +151,6 @@ pub(super) fn regenerate() -> bool {
 /// What somebody reads who has changed the wire.
 pub(super) const CHANGED: &str = "\nThe wire has changed: peers of the last release would not understand this one.\n\
     If that was not meant, undo it. If it was, it needs a new version of the wire (docs/wire.md, \"Changing it\"): raise \
-    `VERSIONS.newest`, keep speaking the version before, and write the files of the new version with \
-    ACTOR_WIRE_REGENERATE=1. A file of a version that was released is never written again; a new optional record or frame \
-    gets a file of its own.\n";
+    `VERSIONS.newest`, keep speaking the version before, and write the files of the new version, in folders of their \
+    own, with ACTOR_WIRE_REGENERATE=1. The bytes of a file of a released version never change; a new optional record \
+    or frame gets a file of its own. Before the first release a file may be deleted and written again.\n";

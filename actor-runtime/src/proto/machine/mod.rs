@@ -339,6 +339,22 @@ impl<C, I> Machine<C, I> {
         (calls, served)
     }
 
+    /// Panics if the machine keeps more than its peer was granted, beside calls that were handed out.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn check_bounds(&self, handed_out: usize) {
+        let Grants { calls, bytes, total_bytes, targets, message } = self.local.grants;
+        let Serving { calls: theirs, targets: bound, bytes: kept, .. } = &self.serving;
+        assert!(bound.len() <= targets as usize);
+        assert!(*kept < total_bytes + message);
+        assert!(bound.values().all(|target| target.calls <= calls && target.bytes < bytes + message));
+        assert!(theirs.len() <= (targets * calls) as usize + handed_out, "calls of theirs: {}", theirs.len());
+        assert!(self.services.len() <= MAX_SERVICES);
+        let frame = super::frame::MAX_FRAME as usize;
+        assert!(self.out.lane.len() <= self.settings.max_backlog + frame || self.is_ending());
+        assert!(self.out.reply_bytes() <= self.settings.max_backlog as u64 + message);
+        assert!(self.out.closing.as_ref().is_none_or(|closing| !closing.reason.is_empty()));
+    }
+
     /// The body of a call of theirs, or of a reply to one of ours, begins to arrive: how long it is to be. `None` if
     /// nothing is known of it yet.
     pub(crate) fn body_expected(&self, body: super::StreamKind) -> Option<Expected> {

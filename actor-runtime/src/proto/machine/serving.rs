@@ -80,26 +80,27 @@ impl<I> Serving<I> {
                 self.grants.targets
             )));
         }
-        let account = Account::new(bind.target, self.grants, self.total.clone());
-        let target = TheirTarget { account: account.clone(), calls: 0, bytes: 0, live: 0 };
-        if self.targets.insert(bind.target, target).is_some() {
+        if self.targets.contains_key(&bind.target) {
             return Err(Violation::protocol(format!("target {} was bound already", bind.target)));
         }
+        let account = Account::new(bind.target, self.grants, self.total.clone());
+        let target = TheirTarget { account: account.clone(), calls: 0, bytes: 0, live: 0 };
+        self.targets.insert(bind.target, target);
         events.push(Event::Bound(bind, account));
         Ok(())
     }
 
     pub(super) fn release<C>(&mut self, target: u32, events: &mut Vec<Event<C, I>>) -> Result<(), Violation> {
-        let Some(left) = self.targets.remove(&target) else {
-            return Err(Violation::protocol(format!("target {target} was not bound")));
-        };
-        if left.live > 0 {
+        let live = self.targets.get(&target).map_or(0, |target| target.live);
+        if live > 0 {
             // Else a peer could have any number of calls here, by binding anew again and again.
-            let live = left.live;
             return Err(Violation::protocol(format!(
                 "target {target} was released while {live} of its calls had not ended"
             )));
         }
+        let Some(left) = self.targets.remove(&target) else {
+            return Err(Violation::protocol(format!("target {target} was not bound")));
+        };
         self.bytes -= left.bytes;
         left.account.release();
         events.push(Event::Released(target));
