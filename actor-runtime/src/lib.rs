@@ -113,7 +113,15 @@ pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustErr
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod __fuzz {
-    pub use crate::proto::fuzz::{frames, machine};
+    use crate::proto::fuzz;
+
+    pub fn frames(bytes: &[u8]) {
+        fuzz::frames(bytes);
+    }
+
+    pub fn machine(bytes: &[u8]) {
+        fuzz::machine(bytes);
+    }
 }
 
 /// What generated code uses. Nothing here is for people, and all of it may change.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Cuts bytes into frames, chunk by chunk: each begins with its length.
-pub fn frames(mut bytes: &[u8]) {
+pub(crate) fn frames(mut bytes: &[u8]) {
     let mut reader = FrameReader::default();
     let mut frames = Vec::new();
     while let Some((length, rest)) = bytes.split_first() {
@@ -34,7 +34,7 @@ pub fn frames(mut bytes: &[u8]) {
 ///
 /// # Panics
 /// If a bound does not hold.
-pub fn machine(bytes: &[u8]) {
+pub(crate) fn machine(bytes: &[u8]) {
     let mut run = Run::new();
     let mut input = Input(bytes);
     while let Some(op) = input.byte() {
@@ -232,7 +232,8 @@ impl Run {
             }
             Event::Abandoned(call) => self.serving.retain(|(number, ..)| *number != call),
             Event::Unbegun(target, length) => {
-                if self.accounts.get(&target).is_some_and(|account| account.give_back(length)) {
+                let account = self.accounts.get(&target);
+                if account.is_some_and(|account| account.give_back(length)) {
                     self.machine.tell_credit();
                 }
             }

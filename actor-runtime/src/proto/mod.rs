@@ -17,7 +17,7 @@
 mod call;
 mod frame;
 #[cfg(any(test, fuzzing))]
-pub mod fuzz;
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod golden;
 mod hello;

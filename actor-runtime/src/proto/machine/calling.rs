@@ -74,8 +74,8 @@ pub(super) struct Ours<C> {
 enum State {
     /// It waits for credit; with the order that it keeps, or 0.
     Queued(Box<NewCall>, u64),
-    /// It was written up to this place of the lane.
-    Sent { end: u64, own_stream: bool },
+    /// It was written up to this place of the lane. A driver that says so still has some of its body.
+    Sent { end: u64, own_stream: bool, body_held: bool },
     /// It has ended, and the body of the reply is on its way.
     Replied { status: Status, length: u64 },
 }
@@ -203,6 +203,18 @@ impl<C, I> Machine<C, I> {
         Some(keep)
     }
 
+    /// Whether the driver still holds some of a body. It may say so when it has taken the body, and then has to say
+    /// otherwise before it hands over the last byte: a call whose body is not complete reaches nobody, and is known not
+    /// to have been delivered if the connection ends.
+    #[allow(dead_code, reason = "for drivers that send bodies in parts")]
+    pub(crate) fn body_held(&mut self, body: StreamKind, held: bool) {
+        if let StreamKind::CallBody(call) = body
+            && let Some(Ours { state: State::Sent { body_held, .. }, .. }) = self.calling.calls.get_mut(&call)
+        {
+            *body_held = held;
+        }
+    }
+
     /// The calls that have not ended.
     pub(crate) fn calls(&self) -> impl Iterator<Item = &C> {
         self.calling.calls.values().map(|call| &call.keep)
@@ -290,7 +302,7 @@ impl<C, I> Machine<C, I> {
         if own_stream {
             self.out.send(StreamKind::CallBody(number), call.body);
         }
-        State::Sent { end: self.out.lane_end(), own_stream }
+        State::Sent { end: self.out.lane_end(), own_stream, body_held: false }
     }
 
     /// Sends what waits for credit, as far as there is some now: of the target that got some, and of all if the
@@ -478,6 +490,7 @@ impl<C> Calling<C> {
                 State::Queued(..) => Delivery::NotDelivered,
                 State::Sent { end, .. } if end > taken => Delivery::NotDelivered,
                 State::Sent { own_stream: true, .. } if unsent.contains(&number) => Delivery::NotDelivered,
+                State::Sent { body_held: true, .. } => Delivery::NotDelivered,
                 State::Sent { .. } => Delivery::Unknown,
                 State::Replied { .. } => Delivery::Executed,
             };

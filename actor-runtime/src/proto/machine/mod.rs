@@ -229,7 +229,7 @@ impl<C, I> Machine<C, I> {
                 events.extend(self.calling.take_queued().map(Event::Returned));
             }
             (_, Some(_)) => {
-                self.violated(CloseCode::Protocol, "a frame that does not belong to the control stream")
+                self.violated(CloseCode::Protocol, "a frame that does not belong to the control stream");
             }
         }
     }

@@ -81,6 +81,9 @@ struct Wire {
 
 struct Transit {
     kind: StreamKind,
+    /// What its driver has not handed over, which it may have told the machine.
+    held: Bytes,
+    is_told: bool,
     rest: Bytes,
     arrived: Vec<u8>,
     reset: bool,
@@ -283,7 +286,9 @@ impl Pair {
             match machine.out.take_streams() {
                 Some(StreamWork::Send(body)) => wire.bodies.push(Transit {
                     kind: body.kind,
-                    rest: body.bytes,
+                    held: body.bytes,
+                    is_told: rng.bool(),
+                    rest: Bytes::new(),
                     arrived: Vec::new(),
                     reset: false,
                 }),
@@ -301,6 +306,13 @@ impl Pair {
                 Some(StreamWork::Close(closing)) => panic!("{closing:?}"),
                 None => {}
             }
+        }
+        for body in wires[side].bodies.iter_mut().filter(|body| !body.held.is_empty()) {
+            let part = body.held.split_to(rng.usize(0..=body.held.len()));
+            if body.is_told {
+                machine.body_held(body.kind, !body.held.is_empty());
+            }
+            body.rest = [&body.rest[..], &part].concat().into();
         }
         let wire = &self.wires[side];
         aborted || before != (wire.control.len(), wire.lane.len(), wire.bodies.len())
@@ -342,7 +354,7 @@ impl Pair {
                     side.machine.body_failed(body.kind, &mut events);
                     wire.bodies.swap_remove(at);
                     moved = true;
-                } else if body.rest.is_empty() {
+                } else if body.rest.is_empty() && body.held.is_empty() {
                     // The header may be on its way: then the body is held.
                     match side.machine.body_expected(body.kind) {
                         Some(Expected::Bytes(length)) => {
