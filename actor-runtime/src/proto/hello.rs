@@ -284,17 +284,18 @@ impl StreamKind {
     /// Reads it from the front of `bytes`. `Ok(None)` if more bytes are needed; `Err` with a kind that is not known.
     pub(crate) fn decode(bytes: &mut Bytes) -> Result<Option<Self>, u64> {
         let mut rest = &bytes[..];
-        let Some(kind) = take_varint(&mut rest) else {
-            return if rest.len() >= 10 || bytes.len() >= 10 { Err(0) } else { Ok(None) };
+        let number = |rest: &mut &[u8]| {
+            // No number is longer than ten bytes.
+            let none = if rest.len() >= 10 { Err(0_u64) } else { Ok(None) };
+            take_varint(rest).map_or(none, |number| Ok(Some(number)))
         };
-        let mut call = || take_varint(&mut rest);
+        let Some(kind) = number(&mut rest)? else { return Ok(None) };
         let kind = match kind {
             1 => Self::Control,
             2 => Self::Lane,
-            3 | 4 => match (call(), kind) {
+            3 | 4 => match (number(&mut rest)?, kind) {
                 (Some(call), 3) => Self::CallBody(call),
                 (Some(call), _) => Self::ReplyBody(call),
-                (None, _) if bytes.len() > 20 => return Err(0),
                 (None, _) => return Ok(None),
             },
             kind => return Err(kind),
@@ -302,5 +303,101 @@ impl StreamKind {
         let taken = bytes.len() - rest.len();
         *bytes = bytes.slice(taken..);
         Ok(Some(kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proto::{
+        Frame,
+        call::unknown_record,
+        samples::{encode, frames},
+    };
+
+    fn of_the_control_stream() -> Vec<Bytes> {
+        let encoded = frames().into_iter().map(|(_, frame)| encode(&frame));
+        encoded.filter(|frame| frame[4] >= kind::HELLO || frame[4] == kind::CREDIT).collect()
+    }
+
+    fn decode_all(rest: &Bytes) {
+        let _ = (Hello::decode(rest), ServiceDigest::decode(rest), ServiceTable::decode(rest));
+        let _ = (decode_ask(rest), decode_goodbye(rest), Credit::decode(rest));
+    }
+
+    #[test]
+    fn unknown_records_are_skipped_and_missing_ones_named() {
+        let hello = crate::proto::samples::hello();
+        let whole = encode(&Frame::Hello(hello.clone())).slice(7..);
+        let with_more = [&unknown_record()[..], &whole, &unknown_record()].concat();
+        let rest =
+            |header: &[u8]| Bytes::from(crate::proto::samples::raw(kind::HELLO, header, b"")).slice(5..);
+        assert_eq!(Hello::decode(&rest(&with_more)), Ok(hello));
+        // Records of ten, three, three and ten bytes.
+        for (missing, at, length) in [(OLDEST, 10, 3), (NEWEST, 13, 3), (NODE, 16, 10)] {
+            let without = [&whole[..at], &whole[at + length..]].concat();
+            assert_eq!(Hello::decode(&rest(&without)), Err(FrameError::Missing(missing)));
+        }
+        assert_eq!(Hello::decode(&rest(&whole[10..])), Err(FrameError::Record(MAGIC_TAG)));
+    }
+
+    #[test]
+    fn a_peer_that_grants_nothing_may_be_called_a_little() {
+        let header: Vec<u8> = encode(&Frame::Hello(crate::proto::samples::hello()))[7..7 + 26].to_vec();
+        let rest = Bytes::from(crate::proto::samples::raw(kind::HELLO, &header, b"")).slice(5..);
+        let grants = Hello::decode(&rest).unwrap().grants;
+        let least = Grants { calls: 1, bytes: 1, total_bytes: 1, targets: 1, message: 65_536 };
+        assert_eq!(grants, least);
+    }
+
+    #[test]
+    fn a_long_farewell_is_cut_between_characters() {
+        let mut out = BytesMut::new();
+        encode_goodbye(&format!("x{}", "\u{e4}".repeat(500)), &mut out);
+        let reason = decode_goodbye(&out.freeze().slice(5..)).unwrap();
+        assert_eq!(reason, format!("x{}", "\u{e4}".repeat(255)));
+    }
+
+    #[test]
+    fn a_table_of_half_a_method_is_malformed() {
+        let mut out = BytesMut::new();
+        let mut frame = FrameWriter::new(&mut out, kind::TABLE);
+        frame.bytes(NAME, b"S");
+        frame.bytes(METHODS, &[0; 13]);
+        frame.finish(&[]).unwrap();
+        assert_eq!(ServiceTable::decode(&out.freeze().slice(5..)), Err(FrameError::Record(METHODS)));
+    }
+
+    #[test]
+    fn a_stream_of_an_unknown_kind_is_known_for_one_and_no_number_is_waited_for_forever() {
+        let decode = |bytes: &[u8]| StreamKind::decode(&mut Bytes::copy_from_slice(bytes));
+        assert_eq!(decode(&[]), Ok(None));
+        assert_eq!(decode(&[5]), Err(5));
+        assert_eq!(decode(&[0]), Err(0));
+        assert_eq!(decode(&[0x80; 9]), Ok(None));
+        assert_eq!(decode(&[0x80; 10]), Err(0));
+        assert_eq!(decode(&[[3].as_slice(), &[0x80; 9]].concat()), Ok(None));
+        assert_eq!(decode(&[[3].as_slice(), &[0x80; 10]].concat()), Err(0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut bytes = Bytes::from(bytes);
+            decode_all(&bytes);
+            let _ = StreamKind::decode(&mut bytes);
+        }
+
+        #[test]
+        fn no_change_of_a_good_frame_makes_it_panic(which: usize, at: usize, byte: u8, cut: usize) {
+            let all = of_the_control_stream();
+            let mut bytes = all[which % all.len()].slice(5..).to_vec();
+            let length = bytes.len();
+            bytes[at % length] = byte;
+            bytes.truncate(length - cut % length);
+            decode_all(&Bytes::from(bytes));
+        }
     }
 }

@@ -1,15 +1,17 @@
 //! The calls that this side makes: their numbers, their places, the credit they need, their ends.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     mem,
-    sync::atomic::{AtomicU64, Ordering},
     time::Instant,
 };
 
 use bytes::Bytes;
 
-use super::{Abort, ByNumber, CloseCode, Event, Expected, Lost, Machine, Outbox, Violation, within};
+use super::{
+    Abort, ByNumber, CloseCode, Event, Expected, Lost, Machine, Order, Outbox, Violation, order::Large,
+    within,
+};
 use crate::{
     call::{Delivery, Failure, FailureKind, WireReply},
     proto::{
@@ -32,8 +34,7 @@ pub(super) struct Calling<C> {
     short: bool,
     /// The target whose turn to use the connection's own credit came last.
     served: u32,
-    /// The large calls of each order that have not ended.
-    pub(super) large: HashMap<u64, BTreeSet<u64>>,
+    pub(super) large: Large,
 }
 
 impl<C> Default for Calling<C> {
@@ -46,7 +47,7 @@ impl<C> Default for Calling<C> {
             bytes: 0,
             short: false,
             served: 0,
-            large: HashMap::new(),
+            large: Large::default(),
         }
     }
 }
@@ -90,35 +91,6 @@ pub(crate) struct NewCall {
     /// [`CallContext::encode`](crate::proto::CallContext::encode).
     pub(crate) context: Bytes,
     pub(crate) body: Bytes,
-}
-
-/// The order of one handle's calls. Calls that are not large keep it on the lane; for large ones the machine remembers
-/// by this number which of them have not ended.
-#[derive(Debug, Default)]
-pub(crate) struct Order {
-    /// 0 before the first large call.
-    number: AtomicU64,
-}
-
-impl Order {
-    fn number(&self) -> u64 {
-        self.number.load(Ordering::Relaxed)
-    }
-
-    /// The number, which the first large call makes.
-    fn numbered(&self) -> u64 {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        match self.number() {
-            0 => {
-                let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-                match self.number.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed) {
-                    Ok(_) => number,
-                    Err(other) => other,
-                }
-            }
-            number => number,
-        }
-    }
 }
 
 /// The longest envelope of a call without its context: the numbers of six records.
@@ -166,7 +138,7 @@ impl<C, I> Machine<C, I> {
         let order = order.map_or(0, |order| if is_large { order.numbered() } else { order.number() });
         let large_in = if is_large { order } else { 0 };
         if large_in != 0 {
-            self.calling.large.entry(large_in).or_default().insert(number);
+            self.calling.large.insert(large_in, number);
         }
         let target = call.target;
         let at_once = self.calling.targets.get(&target).is_some_and(|target| target.queue.is_empty())
@@ -286,7 +258,7 @@ impl<C, I> Machine<C, I> {
             target: call.target,
             remaining: call.deadline.map(|deadline| deadline.saturating_duration_since(now)),
             body_length: own_stream.then_some(length),
-            after: self.calling.before(order, number),
+            after: self.calling.large.before(order, number),
             context: crate::proto::CallContext::default(),
         };
         if let Some(target) = self.calling.targets.get_mut(&call.target) {
@@ -364,24 +336,11 @@ impl<C> Calling<C> {
         Some(self.last_target)
     }
 
-    /// The large call that one of this order has to come after.
-    fn before(&self, order: u64, number: u64) -> Option<u64> {
-        if order == 0 {
-            return None;
-        }
-        self.large.get(&order)?.range(..number).next_back().copied()
-    }
-
     /// A call is over.
     fn take(&mut self, number: u64) -> Option<Ours<C>> {
         let ours = self.calls.remove(&number)?;
-        if ours.large_in != 0
-            && let Some(large) = self.large.get_mut(&ours.large_in)
-        {
-            large.remove(&number);
-            if large.is_empty() {
-                self.large.remove(&ours.large_in);
-            }
+        if ours.large_in != 0 {
+            self.large.remove(ours.large_in, number);
         }
         Some(ours)
     }

@@ -5,6 +5,13 @@
 //! [`Outbox`] holds. Frames of the lane and bodies may be handed in once the handshake is through
 //! ([`Machine::is_open`]).
 //!
+//! What a driver owes the machine:
+//! - A body is handed in when it is complete, and its header is known ([`Machine::body_expected`]); until then the
+//!   driver holds it, and bounds how much and how long.
+//! - A stream of a body that is broken off is told too, once its header is known.
+//! - The other side's streams are read at any pace, and in any order between them.
+//! - After what was taken from the lane comes [`Machine::lane_was_taken`]; after a violation, [`Machine::end`].
+//!
 //! Invariants:
 //! 1. Every call that was taken comes out exactly once: by an [`Event::Reply`], by [`Machine::cancel`], by
 //!    [`Event::Returned`], or by [`Machine::end`].
@@ -14,6 +21,7 @@
 
 mod calling;
 mod credit;
+mod order;
 mod outbox;
 mod serving;
 #[cfg(test)]
@@ -36,8 +44,9 @@ use super::{
 };
 use crate::call::{Delivery, WireReply};
 use calling::Calling;
-pub(crate) use calling::{NewCall, Order, RefusedCall};
+pub(crate) use calling::{NewCall, RefusedCall};
 pub(crate) use credit::Account;
+pub(crate) use order::Order;
 pub(crate) use outbox::{Abort, Closing, Outbox, StreamWork};
 use serving::Serving;
 
