@@ -115,3 +115,78 @@ impl<C, I> Machine<C, I> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::proto::{Event, Frame, FrameReader, Hello, Settings, samples};
+
+    const GRANTS: Grants = Grants { calls: 4, bytes: 100, total_bytes: 150, targets: 2, message: 1000 };
+
+    fn bound() -> (Machine<u64, u64>, Arc<Account>) {
+        let settings = Settings { own_stream: 64, backlog: 1000, max_backlog: 1000 };
+        let hello = Hello { grants: GRANTS, ..samples::hello() };
+        let mut machine = Machine::new(hello.clone(), settings, now());
+        let mut events = Vec::new();
+        machine.control(Frame::Hello(hello), &mut events);
+        machine.lane(now(), Frame::Bind(samples::bind()), &mut events);
+        let Some(Event::Bound(_, account)) = events.pop() else { panic!("{events:?}") };
+        (machine, account)
+    }
+
+    fn now() -> Instant {
+        crate::node::clock::now().into_std()
+    }
+
+    fn told(machine: &mut Machine<u64, u64>) -> Vec<(u32, u64)> {
+        machine.tell_credit();
+        let mut frames = Vec::new();
+        FrameReader::default().read(machine.out.take_lane(), &mut frames).unwrap();
+        let credit = |frame| match frame {
+            Frame::Credit(credit) => (credit.calls, credit.bytes),
+            frame => panic!("{frame:?}"),
+        };
+        frames.into_iter().map(credit).collect()
+    }
+
+    #[test]
+    fn it_is_time_to_tell_at_each_half_and_only_there() {
+        for (lengths, when) in [
+            (&[0_u64, 0, 0][..], &[false, true, false][..]),
+            (&[49, 0], &[false, true]),
+            (&[50], &[true]),
+            (&[1000], &[true]),
+        ] {
+            let (_, account) = bound();
+            let due: Vec<bool> = lengths.iter().map(|length| account.give_back(*length)).collect();
+            assert_eq!(due, when, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_while_a_call_gives_back_is_told_in_two_parts_and_none_is_lost() {
+        let (mut machine, account) = bound();
+        // As far as `give_back` has come when another thread tells.
+        account.total.fetch_add(60, Ordering::SeqCst);
+        account.bytes.fetch_add(60, Ordering::SeqCst);
+        assert_eq!(told(&mut machine), [(0, 60)]);
+        account.calls.fetch_add(1, Ordering::SeqCst);
+        assert!(account.give_back(0));
+        assert_eq!(told(&mut machine), [(2, 0)]);
+        assert_eq!(account.total.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_call_that_gives_back_while_its_target_is_released_leaves_nothing_in_the_total() {
+        let (mut machine, account) = bound();
+        account.total.fetch_add(60, Ordering::SeqCst);
+        machine.lane(now(), Frame::Release(7), &mut Vec::new());
+        account.bytes.fetch_add(60, Ordering::SeqCst);
+        account.calls.fetch_add(1, Ordering::SeqCst);
+        account.empty();
+        assert!(!account.give_back(10));
+        assert_eq!(machine.serving.total.load(Ordering::SeqCst), 0);
+    }
+}
