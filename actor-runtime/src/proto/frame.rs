@@ -121,3 +121,65 @@ fn frame_length(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
         length => Err(FrameError::Long(length, MAX_FRAME)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::samples::{encode, frames, raw};
+
+    /// All frames there are, with some of unknown kinds between them.
+    fn stream() -> (Bytes, Vec<String>) {
+        let mut bytes = Vec::new();
+        for (_, frame) in frames() {
+            bytes.extend(encode(&frame));
+            bytes.extend(raw(200, b"whatever", b"from a later release"));
+        }
+        (bytes.into(), frames().iter().map(|(_, frame)| format!("{frame:?}")).collect())
+    }
+
+    fn read(chunks: impl IntoIterator<Item = Bytes>) -> Vec<String> {
+        let (mut reader, mut frames) = (FrameReader::default(), Vec::new());
+        for chunk in chunks {
+            reader.read(chunk, &mut frames).unwrap();
+        }
+        assert!(!reader.is_partial());
+        frames.iter().map(|frame| format!("{frame:?}")).collect()
+    }
+
+    #[test]
+    fn frames_come_out_the_same_however_the_stream_is_cut() {
+        let (bytes, meant) = stream();
+        assert_eq!(read([bytes.clone()]), meant);
+        for length in [1, 2, 3, 4, 5, 7, 11, 64, 100] {
+            assert_eq!(read(bytes.chunks(length).map(Bytes::copy_from_slice)), meant, "chunks of {length}");
+        }
+        for at in 0..=bytes.len() {
+            assert_eq!(read([bytes.slice(..at), bytes.slice(at..)]), meant, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_short_for_its_parts_is_none() {
+        for (bytes, error) in [
+            (&[2, 0, 0, 0, 5, 0][..], FrameError::Short),
+            (&[0, 0, 0, 0], FrameError::Short),
+            // A header that is longer than the frame.
+            (&[3, 0, 0, 0, 4, 1, 0], FrameError::Short),
+            // A record that is longer than the header.
+            (&[6, 0, 0, 0, 4, 3, 0, 1, 2, 7], FrameError::Short),
+            (&[6, 0, 0, 0, 4, 3, 0, 1, 1, 0x80], FrameError::Record(1)),
+        ] {
+            let read = FrameReader::default().read(Bytes::copy_from_slice(bytes), &mut Vec::new());
+            assert_eq!(read, Err(error), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn whole_frames_are_not_copied() {
+        let frame = encode(&frames()[3].1);
+        let mut frames = Vec::new();
+        FrameReader::default().read(frame.clone(), &mut frames).unwrap();
+        let Frame::Call(_, body) = &frames[0] else { panic!("{frames:?}") };
+        assert!(frame.as_ptr_range().contains(&body.as_ptr()));
+    }
+}
