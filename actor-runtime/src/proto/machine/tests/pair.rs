@@ -32,6 +32,7 @@ pub(super) struct Pair {
     /// All calls, by the tokens that their bodies begin with.
     calls: HashMap<u64, Made>,
     last: u64,
+    last_handle: u64,
 }
 
 pub(super) struct Side {
@@ -46,6 +47,7 @@ pub(super) struct Side {
 
 /// One client of one actor.
 struct Handle {
+    id: u64,
     order: Order,
     target: u32,
 }
@@ -54,7 +56,7 @@ struct Handle {
 struct Made {
     side: usize,
     number: u64,
-    handle: u32,
+    handle: u64,
     target: u32,
     over: bool,
     /// The peer was told of it.
@@ -144,7 +146,7 @@ impl Pair {
                 leaving: false,
             }
         });
-        Self { sides, wires: Default::default(), rng, now, calls: HashMap::new(), last: 0 }
+        Self { sides, wires: Default::default(), rng, now, calls: HashMap::new(), last: 0, last_handle: 0 }
     }
 
     /// Something happens.
@@ -205,7 +207,9 @@ impl Pair {
         let name = format!("actor-{}", self.rng.u32(0..3));
         if let Some(target) = self.sides[side].machine.target(bind(&name)) {
             for _ in 0..self.rng.usize(1..=2) {
-                self.sides[side].handles.push(Handle { order: Order::default(), target });
+                self.last_handle += 1;
+                let id = self.last_handle;
+                self.sides[side].handles.push(Handle { id, order: Order::default(), target });
             }
         }
     }
@@ -228,7 +232,7 @@ impl Pair {
             return;
         }
         let handle = rng.usize(0..handles.len());
-        let Handle { order, target } = &handles[handle];
+        let Handle { id, order, target } = &handles[handle];
         let length = [8, 20, OWN_STREAM, OWN_STREAM + 1, 100, 390][rng.usize(0..6)];
         self.last += 1;
         let token = self.last;
@@ -238,7 +242,7 @@ impl Pair {
         call.deadline = rng.bool().then_some(self.now);
         match machine.call(self.now, call, Some(order), token) {
             Ok(number) => {
-                let handle = handle as u32;
+                let handle = *id;
                 let target = *target;
                 let made = Made { side, number, handle, target, over: false, seen: false, reply: None };
                 self.calls.insert(token, made);
