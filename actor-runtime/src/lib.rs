@@ -70,6 +70,7 @@ mod call;
 mod client;
 pub mod codec;
 mod context;
+mod cork;
 mod entry;
 pub mod inspect;
 mod layer;

@@ -31,6 +31,8 @@ pub(crate) struct Limits {
     pub(crate) overflow: Overflow,
     /// How many shared turns may overlap.
     pub(crate) overlap: usize,
+    /// Whether the actor runs on the network thread.
+    pub(crate) inline: bool,
 }
 
 /// What was said and noted when an actor got its name.
@@ -134,6 +136,10 @@ impl Target for ActorCell {
             }
         }
         refused
+    }
+
+    fn is_inline(&self) -> bool {
+        self.limits.inline
     }
 
     fn stop(&self, reason: StopReason) {

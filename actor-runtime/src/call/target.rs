@@ -28,6 +28,11 @@ pub(crate) trait Target: Any + Send + Sync {
         calls.filter_map(|call| self.admit(call).err()).collect()
     }
 
+    /// Whether it runs on the network thread.
+    fn is_inline(&self) -> bool {
+        false
+    }
+
     /// Refuses new calls and ends when what is queued is done.
     fn stop(&self, reason: StopReason);
 

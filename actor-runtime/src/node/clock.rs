@@ -11,7 +11,7 @@ pub(crate) fn now() -> Instant {
 
 /// The time of day, in milliseconds since 1970.
 pub(crate) fn unix_millis() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Questions are few and answered quickly; one that comes on top of so many is refused.
-const LIMITS: Limits = Limits { mailbox: 64, overflow: Overflow::Fail, overlap: 16 };
+const LIMITS: Limits = Limits { mailbox: 64, overflow: Overflow::Fail, overlap: 16, inline: false };
 
 impl ActorServer {
     /// Has the server answer questions about itself, under [`inspect::NAME`].

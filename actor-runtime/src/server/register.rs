@@ -7,6 +7,7 @@ use crate::{
     actor_id::ActorId,
     call::{Metadata, MetadataError, Target},
     context::Identity,
+    cork::Corked,
     names::is_reserved,
     node::task,
     service::fingerprints,
@@ -34,8 +35,10 @@ impl<'a, A: Actor> Registration<'a, A> {
             mailbox: config.mailbox_capacity,
             overflow: Overflow::default(),
             overlap: config.max_overlap.max(1),
+            inline: false,
         };
-        let start = |actor, cell: Arc<ActorCell>| cell.identity.node.clone().spawn(run(actor, cell));
+        let start =
+            |actor, cell: Arc<ActorCell>| cell.identity.node.clone().spawn(Corked::new(run(actor, cell)));
         let start = Box::new(start);
         Self { server, name, actor, limits, metadata: None, refused: None, start }
     }
@@ -86,10 +89,11 @@ impl<'a, A: Actor> Registration<'a, A> {
     ///
     /// Only for short handlers that never block: whatever they do holds up every connection of the node.
     pub fn inline(mut self) -> Self {
+        self.limits.inline = true;
         self.start = Box::new(move |actor, cell: Arc<ActorCell>| {
             let node = cell.identity.node.clone();
             let handle = node.network().handle(&node);
-            task::spawn(&handle, run(actor, cell))
+            task::spawn(&handle, Corked::new(run(actor, cell)))
         });
         self
     }

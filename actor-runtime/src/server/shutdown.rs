@@ -69,7 +69,7 @@ impl ActorServer {
         for target in directory.drain() {
             target.stop(StopReason::Shutdown);
         }
-        for link in node.links().from_others() {
+        for link in node.links().all_accepted() {
             link.goodbye(&StopReason::Shutdown.to_string());
         }
         let mut ending = Ending::new(actors);
@@ -134,7 +134,7 @@ impl ActorServer {
     /// Ends the connections that others made.
     fn hang_up(&self, reason: &StopReason) -> Vec<Arc<Link>> {
         self.node.links().serve(None);
-        let links = self.node.links().from_others();
+        let links = self.node.links().all_accepted();
         for link in &links {
             link.close(&reason.to_string());
         }

@@ -84,6 +84,16 @@ impl Links {
         lock(&self.state).accepted.push(link);
     }
 
+    /// The other side of a connection that it made listens itself, and has proved that it may do so at this address: calls
+    /// to there need no connection of their own.
+    pub(crate) fn leads_to(&self, address: Address, link: &Arc<Link>) {
+        let mut state = lock(&self.state);
+        let free = !matches!(state.by_address.get(&address), Some(Way::Link(_) | Way::Dialling(_)));
+        if free && link.is_usable() {
+            state.by_address.insert(address, Way::Link(link.clone()));
+        }
+    }
+
     /// A connection has ended.
     pub(crate) fn remove(&self, link: &Link) {
         let same = |other: &Arc<Link>| std::ptr::eq(Arc::as_ptr(other), link);
@@ -106,16 +116,22 @@ impl Links {
             Way::Link(link) => Some(link),
             Way::Dialling(_) | Way::Resting { .. } => None,
         });
-        ours.chain(&state.accepted).cloned().collect()
+        let mut all: Vec<Arc<Link>> = state.accepted.clone();
+        for link in ours {
+            if !all.iter().any(|other| Arc::ptr_eq(other, link)) {
+                all.push(link.clone());
+            }
+        }
+        all
     }
 
     /// How many connections others have made.
-    pub(crate) fn from_others_count(&self) -> usize {
+    pub(crate) fn count_accepted(&self) -> usize {
         lock(&self.state).accepted.len()
     }
 
     /// The connections that others made.
-    pub(crate) fn from_others(&self) -> Vec<Arc<Link>> {
+    pub(crate) fn all_accepted(&self) -> Vec<Arc<Link>> {
         lock(&self.state).accepted.clone()
     }
 

@@ -1,10 +1,6 @@
 //! The calls that this side makes: their numbers, their places, the credit they need, their ends.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    mem,
-    time::Instant,
-};
+use std::{collections::VecDeque, mem, time::Instant};
 
 use bytes::Bytes;
 

@@ -98,11 +98,6 @@ impl Link {
 }
 
 impl Binding {
-    /// The connection that this goes over.
-    pub(crate) fn link(&self) -> &Arc<Link> {
-        &self.link
-    }
-
     /// Sends a call. A refusal by the server comes through [`Reroute`].
     pub(crate) fn send(self: &Arc<Self>, node: &Node, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let Outgoing { call, now, before, order, client } = outgoing;

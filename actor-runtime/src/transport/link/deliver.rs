@@ -1,21 +1,21 @@
 //! What arrives, on its way to calls and actors.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::atomic::Ordering,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{
-    Introduced, Link, Progress,
-    relay::{self, WORTH},
-};
+use super::{Introduced, Link, Progress, relay};
 use crate::{
     call::AnyCall,
     proto::{CloseCode, Event, Expected, Frame, FrameError, StreamKind, StreamWork},
     sync::lock,
 };
 
-type Events = Vec<Event<super::Sent, std::sync::Weak<dyn AnyCall>>>;
+pub(super) type Events = Vec<Event<super::Sent, std::sync::Weak<dyn AnyCall>>>;
 
 impl Link {
     /// Frames of the control stream came.
@@ -72,6 +72,11 @@ impl Link {
         self.look(|machine| machine.body_expected(kind))
     }
 
+    /// Whether the end of a body of a call of ours is still here.
+    pub(crate) fn body_held(&self, kind: StreamKind, held: bool) {
+        self.look(|machine| machine.body_held(kind, held));
+    }
+
     pub(crate) fn body_arrived(&self, kind: StreamKind, body: Bytes) {
         let mut events = Events::new();
         self.with(|machine| machine.body_arrived(kind, body, &mut events));
@@ -106,14 +111,38 @@ impl Link {
         if events.is_empty() {
             return;
         }
-        let (Some(link), Some(node)) = (self.this(), self.node.upgrade()) else { return };
+        let relayed = self.relayed.load(Ordering::Acquire) > 0;
+        let worth = relay::is_worth_it(&events) && !self.inline.load(Ordering::Relaxed);
+        let (link, node) = (self.this(), self.node.upgrade());
+        let relay = node.as_ref().and_then(|node| node.links().relay()).filter(|_| relayed || worth);
+        let left = match (relay, link) {
+            (Some(relay), Some(link)) => relay.send(&link, events),
+            _ => Err(events),
+        };
+        if let Err(events) = left {
+            self.tell(events);
+        }
+    }
+
+    /// Tells callers and actors what arrived.
+    pub(super) fn tell(&self, events: Events) {
+        let (Some(link), Some(node)) = (self.this(), self.node.upgrade()) else {
+            // The node is going away: what callers wait for comes to them all the same.
+            for event in events {
+                match event {
+                    Event::Reply(sent, reply) => Self::receive(sent, reply),
+                    Event::Returned(sent) => self.returned(sent),
+                    _ => {}
+                }
+            }
+            return;
+        };
         let mut inbound = lock(&self.inbound);
         let now = node.now();
-        let mut replies = Vec::with_capacity(events.len());
         for event in events {
             match event {
                 Event::Call(header, body) => inbound.take(&link, &node, now, header, body),
-                Event::Reply(sent, reply) => replies.push((sent, reply)),
+                Event::Reply(sent, reply) => Self::receive(sent, reply),
                 Event::Bound(bind, account) => inbound.bound(bind, account),
                 Event::Released(target) => inbound.released(target),
                 Event::Unbegun(target, length) => inbound.unbegun(self, target, length),
@@ -127,7 +156,7 @@ impl Link {
                 Event::Returned(sent) => self.returned(sent),
                 Event::Open => self.open(&node),
                 Event::Service(_) => {}
-                Event::Asked(service) => self.tell(&node, &service),
+                Event::Asked(service) => self.answer(&node, &service),
                 Event::Table(table) => self.told(table),
                 Event::Goodbye(reason) => {
                     tracing::info!(peer = %self.far, %reason, "the other side takes no more calls");
@@ -136,10 +165,6 @@ impl Link {
             }
         }
         inbound.hand_over(self, &node);
-        match node.links().relay() {
-            Some(relay) if replies.len() >= WORTH => relay.send(&mut replies),
-            _ => relay::tell(replies),
-        }
     }
 
     fn open(&self, node: &crate::node::Node) {

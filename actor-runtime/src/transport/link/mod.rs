@@ -16,7 +16,10 @@ mod served;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicUsize},
+    },
     task::Waker,
     time::Duration,
 };
@@ -31,6 +34,7 @@ pub(crate) use served::Accept;
 use crate::{
     actor_id::{ActorId, NodeId},
     call::{AnyCall, Failure},
+    cork::Flush,
     names::Address,
     node::{Node, WeakNode},
     proto::{Grants, Hello, Machine, Settings, VERSIONS},
@@ -47,9 +51,13 @@ pub(crate) struct Link {
     /// What the other side's calls lead to. Only what carries the bytes uses it, one at a time.
     inbound: Mutex<Inbound>,
     /// The numbers that were given to actors of the other side.
-    bindings: Mutex<HashMap<(Arc<str>, Option<ActorId>), Weak<Binding>>>,
+    bindings: Mutex<Bindings>,
     tables: Mutex<schemas::Tables>,
     progress: watch::Sender<Progress>,
+    /// How much of what arrived is on its way to the workers.
+    relayed: AtomicUsize,
+    /// Whether an actor that the other side calls runs on the network thread.
+    inline: AtomicBool,
     /// Closed when nothing carries the link's bytes any more.
     carried: watch::Sender<bool>,
     /// Who is at the other end, for error texts: an address.
@@ -58,6 +66,9 @@ pub(crate) struct Link {
     identity: Option<Peer>,
     this: Weak<Self>,
 }
+
+/// By the name and, where it is known, the registration.
+type Bindings = HashMap<(Arc<str>, Option<ActorId>), Weak<Binding>>;
 
 type Wire = Machine<Sent, Weak<dyn AnyCall>>;
 
@@ -110,6 +121,8 @@ impl Link {
             bindings: Mutex::default(),
             tables: Mutex::default(),
             progress: watch::Sender::new(Progress::Opening),
+            relayed: AtomicUsize::new(0),
+            inline: AtomicBool::new(false),
             carried: watch::Sender::new(true),
             far,
             peer: OnceLock::new(),
@@ -198,6 +211,12 @@ impl Link {
 fn wake(woken: [Option<Waker>; 3]) {
     for waker in woken.into_iter().flatten() {
         waker.wake();
+    }
+}
+
+impl Flush for Link {
+    fn flush(&self) {
+        self.with(|_| ());
     }
 }
 

@@ -1,19 +1,20 @@
-//! Replies on their way from the network thread to the workers.
+//! What arrived, on its way from the network thread to the workers.
 //!
 //! A task that is woken from another thread costs the waker a lock and, often, a system call; one that is woken from a
-//! thread of its own runtime costs next to nothing. So replies that arrive together are not told their callers from the
-//! network thread: they are handed to one task on the node's runtime, which tells them.
+//! thread of its own runtime costs next to nothing. And memory that one thread fills, another reads and frees is dear.
+//! So what arrives together is not told callers and actors from the network thread: it is handed to one task on the
+//! node's runtime, which tells them. What arrives of one link is told in its order, also if some of it is told directly.
 
 use std::{
     mem,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 
-use super::{Link, Sent};
+use super::{Link, deliver::Events};
 use crate::{
-    call::WireReply,
     node::Node,
+    proto::Event,
     sync::{Mutex, lock},
 };
 
@@ -25,64 +26,70 @@ pub(crate) struct Relay {
 
 #[derive(Default)]
 struct State {
-    replies: Vec<(Sent, WireReply)>,
+    arrived: Vec<Arrived>,
     parked: Option<Waker>,
     /// Nobody takes them: the runtime is gone, or has not begun.
     closed: bool,
 }
 
-/// As many replies are worth a relay.
-pub(super) const WORTH: usize = 4;
+/// What arrived together over one link.
+struct Arrived {
+    link: Arc<Link>,
+    events: Events,
+}
+
+/// Whether so much is worth a relay. A call goes to an actor that is woken once for many; a reply to a caller of its own.
+pub(super) fn is_worth_it(events: &Events) -> bool {
+    let replies = matches!(events.first(), Some(Event::Reply(..)));
+    events.len() >= if replies { 4 } else { 24 }
+}
 
 impl Relay {
-    /// Tells replies on the runtime of this node from now on.
+    /// Tells on the runtime of this node from now on.
     pub(crate) fn start(node: &Node) -> Arc<Self> {
         let relay = Arc::new(Self::default());
         let carrying = Carrying(relay.clone());
         drop(node.spawn_bare(async move {
-            while let Some(replies) = std::future::poll_fn(|cx| carrying.0.poll(cx)).await {
-                tell(replies);
+            while let Some(arrived) = std::future::poll_fn(|cx| carrying.0.poll(cx)).await {
+                tell(arrived);
             }
         }));
         relay
     }
 
-    /// Hands over replies.
-    pub(super) fn send(&self, replies: &mut Vec<(Sent, WireReply)>) {
+    /// Hands over what arrived. Gives it back if nobody takes it any more.
+    pub(super) fn send(&self, link: &Arc<Link>, events: Events) -> Result<(), Events> {
         let mut state = lock(&self.state);
         if state.closed {
-            drop(state);
-            return tell(replies.drain(..));
+            return Err(events);
         }
-        if state.replies.is_empty() {
-            mem::swap(&mut state.replies, replies);
-        } else {
-            state.replies.append(replies);
-        }
+        link.relayed.fetch_add(1, Ordering::Relaxed);
+        state.arrived.push(Arrived { link: link.clone(), events });
         let parked = state.parked.take();
         drop(state);
         if let Some(parked) = parked {
             parked.wake();
         }
+        Ok(())
     }
 
     /// The node is going away.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
-        let replies = mem::take(&mut state.replies);
+        let arrived = mem::take(&mut state.arrived);
         let parked = state.parked.take();
         drop(state);
-        tell(replies);
+        tell(arrived);
         if let Some(parked) = parked {
             parked.wake();
         }
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Vec<(Sent, WireReply)>>> {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Vec<Arrived>>> {
         let mut state = lock(&self.state);
-        if !state.replies.is_empty() {
-            return Poll::Ready(Some(mem::take(&mut state.replies)));
+        if !state.arrived.is_empty() {
+            return Poll::Ready(Some(mem::take(&mut state.arrived)));
         }
         if state.closed {
             return Poll::Ready(None);
@@ -92,13 +99,14 @@ impl Relay {
     }
 }
 
-pub(super) fn tell(replies: impl IntoIterator<Item = (Sent, WireReply)>) {
-    for (sent, reply) in replies {
-        Link::receive(sent, reply);
+fn tell(arrived: Vec<Arrived>) {
+    for Arrived { link, events } in arrived {
+        link.tell(events);
+        link.relayed.fetch_sub(1, Ordering::Release);
     }
 }
 
-/// However the task ends, also with its runtime: no reply waits for it afterwards.
+/// However the task ends, also with its runtime: nothing waits for it afterwards.
 struct Carrying(Arc<Relay>);
 
 impl Drop for Carrying {

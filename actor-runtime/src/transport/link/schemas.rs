@@ -95,7 +95,7 @@ impl Link {
     }
 
     /// The other side asks for the methods of a service.
-    pub(super) fn tell(&self, node: &Node, service: &str) {
+    pub(super) fn answer(&self, node: &Node, service: &str) {
         let none = || ServiceTable { name: service.to_owned(), methods: None };
         let table = node.links().acceptor().map_or_else(none, |accept| accept.table(service));
         self.with(|machine| machine.tell(&table));

@@ -11,13 +11,14 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::Link;
+use super::{Link, Wire};
 use crate::{
     actor_id::NodeId,
     call::{
         AnyCall, CallHead, Caller, Delivery, Failure, FailureKind, InboundCall, Refused, ReplySink, Target,
         WireReply,
     },
+    cork,
     node::Node,
     proto::{Account, Bind, CallHeader, ServiceDigest, ServiceTable},
     service::{IDENTIFY, Status},
@@ -64,13 +65,17 @@ pub(crate) struct Served {
 impl ReplySink for Served {
     fn begun(&self) {
         if !self.begun.swap(true, Ordering::Relaxed) && self.account.give_back(self.length) {
-            self.link.with(|machine| machine.tell_credit());
+            self.link.with(Wire::tell_credit);
         }
     }
 
     fn send(&self, reply: WireReply) {
         self.begun();
-        self.link.with(|machine| machine.reply(self.call, &reply));
+        if cork::later(&self.link) {
+            self.link.look(|machine| machine.reply(self.call, &reply));
+        } else {
+            self.link.with(|machine| machine.reply(self.call, &reply));
+        }
     }
 }
 
@@ -89,7 +94,7 @@ impl Inbound {
         if let Some(bound) = self.targets.get(&target)
             && bound.account.give_back(length)
         {
-            link.with(|machine| machine.tell_credit());
+            link.with(Wire::tell_credit);
         }
     }
 
@@ -197,6 +202,9 @@ fn find(node: &Node, link: &Link, bound: &mut Bound) -> Result<Arc<dyn Target>, 
         return Err(Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail));
     };
     let target = accept.find(&bound.bind)?;
+    if target.is_inline() {
+        link.inline.store(true, Ordering::Relaxed);
+    }
     bound.target = Some(target.clone());
     Ok(target)
 }

@@ -8,7 +8,7 @@ use std::{
     future::{Future, poll_fn},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{config, failures};
 use crate::{
+    cork::Flush,
     node::{AbortOnDrop, Task, clock, task},
     proto::{Abort, Expected, Frame, FrameReader, StreamKind, StreamWork},
     sync::{Mutex, lock},
@@ -40,6 +41,8 @@ struct Driver {
     finish: watch::Sender<bool>,
     /// Streams of their own that are under way.
     bodies: Mutex<HashMap<(bool, StreamKind), AbortOnDrop>>,
+    has_control: AtomicBool,
+    has_lane: AtomicBool,
     receiving: AtomicU32,
     permitted: AtomicU32,
 }
@@ -61,6 +64,8 @@ pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, i
         lane_moved: Notify::new(),
         finish: watch::Sender::new(false),
         bodies: Mutex::default(),
+        has_control: AtomicBool::new(false),
+        has_lane: AtomicBool::new(false),
         receiving: AtomicU32::new(0),
         permitted: AtomicU32::new(config::FIRST_STREAMS),
     });
@@ -211,12 +216,16 @@ async fn write(driver: Arc<Driver>, kind: StreamKind) {
 }
 
 /// Writes one body. Dropped on the way, the stream is reset: nobody takes half a body for a whole one.
-async fn send(driver: Arc<Driver>, kind: StreamKind, body: Bytes) {
+async fn send(driver: Arc<Driver>, kind: StreamKind, mut body: Bytes) {
+    // As long as its end is here, the call was not delivered.
+    driver.link.body_held(kind, true);
+    let end = body.split_off(body.len().saturating_sub(1));
     let Ok(stream) = driver.connection.open_uni().await else { return };
     // Whether it is finished; one that is not is reset when it is dropped.
     let mut stream = Unfinished(stream, false);
     if stream.0.write_all_chunks(&mut [kind.encode(), body]).await.is_ok() {
-        stream.1 = stream.0.finish().is_ok();
+        driver.link.body_held(kind, false);
+        stream.1 = stream.0.write_chunk(end).await.is_ok() && stream.0.finish().is_ok();
     }
     driver.forget(false, kind);
 }
@@ -236,7 +245,13 @@ async fn read(driver: Arc<Driver>, mut stream: RecvStream) {
     let counted = Counted(&driver.receiving);
     let Some((kind, rest)) = beginning(&driver, &mut stream).await else { return };
     match kind {
-        StreamKind::Control | StreamKind::Lane => frames(&driver, stream, kind, rest).await,
+        StreamKind::Control | StreamKind::Lane => {
+            let had = if kind == StreamKind::Lane { &driver.has_lane } else { &driver.has_control };
+            if had.swap(true, Ordering::Relaxed) {
+                return driver.link.violated("a second stream of a kind that there is one of");
+            }
+            frames(&driver, stream, kind, rest).await;
+        }
         kind => {
             let mut arriving = Arriving { driver: &driver, kind, complete: false };
             if let Some(body) = receive(&driver, &mut stream, kind, rest).await {
@@ -297,6 +312,9 @@ async fn beginning(driver: &Driver, stream: &mut RecvStream) -> Option<(StreamKi
     }
 }
 
+/// When to look whether replies were left lying ([`cork`](crate::cork)).
+const LEFT_LYING: Duration = Duration::from_millis(1);
+
 /// How many chunks are taken from quinn at once.
 const CHUNKS: usize = 64;
 
@@ -310,6 +328,7 @@ async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest:
     let mut chunks: [Bytes; CHUNKS] = [const { Bytes::new() }; CHUNKS];
     chunks[0] = rest;
     let mut taken = 1;
+    let mut look_at = None;
     loop {
         for chunk in &mut chunks[..taken] {
             if let Err(error) = reader.read(std::mem::take(chunk), &mut frames) {
@@ -320,11 +339,24 @@ async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest:
             if kind == StreamKind::Lane {
                 driver.link.lane(&mut frames);
                 driver.lane_moved.notify_waiters();
+                look_at = look_at.or_else(|| Some(clock::now() + LEFT_LYING));
             } else {
                 driver.link.control(&mut frames);
             }
         }
-        let more = if reader.is_partial() {
+        let more = if let Some(at) = look_at {
+            tokio::select! {
+                biased;
+                more = stream.read_chunks(&mut chunks) => more,
+                () = clock::sleep_until(at) => {
+                    // Replies that a handler has behind it, which blocks its thread now.
+                    driver.link.flush();
+                    look_at = None;
+                    taken = 0;
+                    continue;
+                }
+            }
+        } else if reader.is_partial() {
             tokio::select! {
                 more = stream.read_chunks(&mut chunks) => more,
                 () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
@@ -334,6 +366,10 @@ async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest:
         } else {
             stream.read_chunks(&mut chunks).await
         };
+        if look_at.is_some_and(|at| at <= clock::now()) {
+            driver.link.flush();
+            look_at = None;
+        }
         match more {
             Ok(Some(more)) => taken = more,
             // The other side has said its last words, or the connection is gone.

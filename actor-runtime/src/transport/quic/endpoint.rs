@@ -216,7 +216,7 @@ async fn accept(network: Place, node: WeakNode, endpoint: Endpoint, mut stop: wa
             room.notified().await;
         }
         let Some(node) = node.upgrade() else { return incoming.ignore() };
-        if node.links().from_others_count() >= node.config().max_connections {
+        if node.links().count_accepted() >= node.config().max_connections {
             tracing::warn!(peer = %incoming.remote_address(), "refused a connection: there are `Config::max_connections`");
             incoming.refuse();
             continue;
@@ -244,16 +244,32 @@ async fn welcome(network: &Place, node: &Node, incoming: Incoming) -> Result<(),
     let connection = incoming.await.map_err(|error| error.to_string())?;
     let peer = identify(network, &connection).map_err(|error| error.to_string())?;
     let link = Link::new(node, connection.remote_address().to_string(), Some(peer));
+    let chain = chain(&connection);
     drive::start(&network.handle, &link, connection, node.config().idle_timeout);
-    node.links().accepted(link);
+    node.links().accepted(link.clone());
+    link.opened().await.map_err(|failure| failure.detail().to_owned())?;
+    if let Some(address) = link.introduced().and_then(|introduced| introduced.address.clone()) {
+        let host = match &address {
+            Address::Socket(socket) => socket.ip().to_string(),
+            Address::Host(host, _) => host.clone(),
+            Address::Loopback(_) => return Ok(()),
+        };
+        if network.trust.is_valid_for(&chain, &host) {
+            node.links().leads_to(address, &link);
+        }
+    }
     Ok(())
 }
 
 /// Who the other side has proved to be.
 fn identify(network: &Place, connection: &quinn::Connection) -> Result<Peer, TrustError> {
+    network.trust.peer(&chain(connection))
+}
+
+fn chain(connection: &quinn::Connection) -> Vec<CertificateDer<'static>> {
     let chain =
         connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
-    network.trust.peer(&chain.unwrap_or_default())
+    chain.map(|chain| *chain).unwrap_or_default()
 }
 
 /// A socket with large buffers. What was granted is logged, once.

@@ -125,6 +125,11 @@ impl Network {
             Some(trust) => trust.clone(),
             None => Trust::development()?,
         };
+        if trust.is_development() {
+            tracing::info!(
+                "the node uses the development trust domain, which serves addresses of this machine only"
+            );
+        }
         let thread = match self.mode {
             NetworkMode::OwnThread => {
                 node.links().relay_replies(node);

@@ -1,0 +1,150 @@
+//! Replies that leave together.
+//!
+//! An actor that has many calls to answer answers them one after the other in one poll of its task. If each reply woke
+//! the thread that sends it, that thread would send one at a time. So while a task is *corked*, what it puts out is only
+//! noted, and sent when its poll ends. A handler that blocks its thread in the middle of such a poll holds up what was
+//! answered before it; so whoever handed the calls over looks after a moment whether something was left lying
+//! (`transport/quic/drive`).
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+
+/// Something that was put out and is to be sent.
+pub(crate) trait Flush: Send + Sync {
+    /// Sends it, if nobody has yet.
+    fn flush(&self);
+}
+
+#[derive(Default)]
+struct Noted {
+    /// How many corked polls are under way on this thread, one inside the other.
+    depth: usize,
+    flushes: Vec<Arc<dyn Flush>>,
+}
+
+thread_local! {
+    static NOTED: RefCell<Noted> = RefCell::default();
+}
+
+/// Has `flush` called when the poll that runs on this thread ends. False if it is not corked: then it is up to the caller.
+pub(crate) fn later<F: Flush + 'static>(flush: &Arc<F>) -> bool {
+    NOTED.with_borrow_mut(|noted| {
+        if noted.depth == 0 {
+            return false;
+        }
+        let same = |last: &Arc<dyn Flush>| std::ptr::addr_eq(Arc::as_ptr(last), Arc::as_ptr(flush));
+        if !noted.flushes.last().is_some_and(same) {
+            noted.flushes.push(flush.clone());
+        }
+        true
+    })
+}
+
+pin_project! {
+    /// A future whose polls are corked.
+    pub(crate) struct Corked<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F> Corked<F> {
+    pub(crate) fn new(inner: F) -> Self {
+        Self { inner }
+    }
+}
+
+impl<F: Future> Future for Corked<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let _uncork = Uncork::new();
+        self.project().inner.poll(cx)
+    }
+}
+
+/// However the poll ends, what was noted is sent.
+struct Uncork;
+
+impl Uncork {
+    fn new() -> Self {
+        NOTED.with_borrow_mut(|noted| noted.depth += 1);
+        Self
+    }
+}
+
+impl Drop for Uncork {
+    fn drop(&mut self) {
+        let flushes = NOTED.with_borrow_mut(|noted| {
+            noted.depth -= 1;
+            if noted.depth == 0 { std::mem::take(&mut noted.flushes) } else { Vec::new() }
+        });
+        for flush in &flushes {
+            flush.flush();
+        }
+        // The list's memory is used again.
+        let mut empty = flushes;
+        empty.clear();
+        NOTED.with_borrow_mut(|noted| {
+            if noted.flushes.capacity() < empty.capacity() && noted.flushes.is_empty() {
+                noted.flushes = empty;
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Flush for Count {
+        fn flush(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn run(future: impl Future<Output = ()>) {
+        let mut future = std::pin::pin!(future);
+        assert!(future.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_ready());
+    }
+
+    #[test]
+    fn what_is_put_out_in_a_poll_is_sent_once_when_the_outermost_poll_ends() {
+        let (a, b) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        assert!(!later(&a));
+        let seen = |count: &Arc<Count>| count.0.load(Ordering::Relaxed);
+        let inner = Corked::new(async { assert!(later(&a)) });
+        run(Corked::new(async {
+            assert!(later(&a) && later(&b) && later(&b));
+            inner.await;
+            assert_eq!((seen(&a), seen(&b)), (0, 0));
+        }));
+        // The same one twice is sent twice where another came between.
+        assert_eq!((seen(&a), seen(&b)), (2, 1));
+        assert!(!later(&a));
+    }
+
+    #[test]
+    fn it_is_sent_when_the_poll_panics_too() {
+        let a = Arc::new(Count::default());
+        let panics = Corked::new(async {
+            later(&a);
+            panic!("in the poll");
+        });
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(panics)));
+        assert!(caught.is_err());
+        assert_eq!(a.0.load(Ordering::Relaxed), 1);
+    }
+}
