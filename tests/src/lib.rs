@@ -1,9 +1,18 @@
 //! What the tests share: an actor that does what its test says, and the paths that calls take.
 
+pub mod faults;
 mod fixture;
+pub mod logged;
+mod post;
 mod probe;
+pub mod process;
+pub mod raw;
 mod script;
+pub mod wire;
 
 pub use fixture::{Fixture, on_each_path};
+pub use post::{
+    Post, PostClient, PostRequest, PostResponse, PostService, Window, Witness, cluster, node, trust,
+};
 pub use probe::{Probe, ProbeClient, ProbeRequest, ProbeResponse, ProbeService, Puppet};
 pub use script::Script;
