@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use quinn::{
-    ClientConfig, EndpointConfig, ServerConfig, TransportConfig, VarInt,
+    ClientConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, ServerConfig, TransportConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 
@@ -65,13 +65,33 @@ pub(super) fn server(trust: &Trust, config: &Config) -> Result<ServerConfig, Tru
 
 /// For sockets. The key of stateless resets is the identity's: so a server that was killed and started again tells its
 /// old callers at once that their connections are gone.
-pub(super) fn endpoint(trust: &Trust, seed: Option<[u8; 32]>) -> EndpointConfig {
+pub(super) fn endpoint(trust: &Trust, random: u64, seed: Option<[u8; 32]>) -> EndpointConfig {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, trust.identity().secret());
     let reset = ring::hmac::sign(&key, b"actor stateless reset");
     let mut endpoint =
         EndpointConfig::new(Arc::new(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, reset.as_ref())));
+    endpoint.cid_generator(move || Box::new(AnyId(fastrand::Rng::with_seed(random))));
     endpoint.rng_seed(seed);
     endpoint
+}
+
+/// Makes ids of connections. quinn's own generator knows its ids by a key that ends with the process, and packets with
+/// other ids are not answered: a server that was started again would not tell anybody that his connection is gone.
+#[derive(Debug)]
+struct AnyId(fastrand::Rng);
+
+impl ConnectionIdGenerator for AnyId {
+    fn generate_cid(&mut self) -> ConnectionId {
+        ConnectionId::new(&self.0.u64(..).to_le_bytes())
+    }
+
+    fn cid_len(&self) -> usize {
+        size_of::<u64>()
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 fn no_initial_suite(error: quinn::crypto::rustls::NoInitialCipherSuite) -> TrustError {

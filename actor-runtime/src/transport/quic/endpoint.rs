@@ -172,11 +172,11 @@ impl Endpoints {
             let mut seed = [0; 32];
             seed.as_chunks_mut::<8>().0.iter_mut().for_each(|word| *word = node.random_u64().to_le_bytes());
             let socket = net.bind(host, at.port())?;
-            let settings = config::endpoint(&network.trust, Some(seed));
+            let settings = config::endpoint(&network.trust, node.random_u64(), Some(seed));
             return Endpoint::new_with_abstract_socket(settings, server, socket, runtime);
         }
-        let _ = node;
-        Endpoint::new(config::endpoint(&network.trust, None), server, socket(at)?, runtime)
+        let settings = config::endpoint(&network.trust, node.random_u64(), None);
+        Endpoint::new(settings, server, socket(at)?, runtime)
     }
 }
 
