@@ -34,18 +34,22 @@ impl Link {
 
     /// The connection is gone, for this reason: nothing of it stays pending.
     pub(crate) fn lost(&self, kind: FailureKind, reason: &str) {
-        let (calls, served) = self.with(|machine| {
-            let ended = machine.end();
-            machine.set_watched(false);
-            ended
-        });
         let failure = |delivery| {
             // What did not leave may be sent elsewhere.
             let lost = kind == FailureKind::ConnectionLost && delivery == Delivery::NotDelivered;
             let kind = if lost { FailureKind::Unreachable } else { kind };
             Failure::new(kind, delivery, reason)
         };
+        // Before any call ends: who makes another one then is to find a new connection, not this one.
         self.advance(Progress::Ended(failure(Delivery::NotDelivered)));
+        if let Some(node) = self.node.upgrade() {
+            node.links().remove(self);
+        }
+        let (calls, served) = self.with(|machine| {
+            let ended = machine.end();
+            machine.set_watched(false);
+            ended
+        });
         for Lost { call: Sent { call, before, client, binding }, delivery } in calls {
             match client.upgrade() {
                 Some(client) if delivery == Delivery::NotDelivered => {
@@ -54,9 +58,6 @@ impl Link {
                 _ => call.fail(&mut |_| failure(delivery)),
             }
             drop(binding);
-        }
-        if let Some(node) = self.node.upgrade() {
-            node.links().remove(self);
         }
         for call in served.iter().filter_map(Weak::upgrade) {
             AnyCall::abandon(&*call);

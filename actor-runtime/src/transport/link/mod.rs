@@ -157,9 +157,9 @@ impl Link {
         }
     }
 
-    /// Whether the connection has ended.
+    /// Whether the connection has ended, or is about to.
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(*self.progress.borrow(), Progress::Ended(_))
+        matches!(*self.progress.borrow(), Progress::Ended(_)) || self.look(|machine| machine.is_ending())
     }
 
     /// Who the other side has proved to be.
