@@ -38,8 +38,8 @@ struct State {
 /// What there is towards one address.
 enum Way {
     Link(Arc<Link>),
-    /// Somebody is making a connection; the channel closes when it is decided.
-    Dialling(watch::Receiver<()>),
+    /// Somebody is making a connection; the channel closes when it is decided, and says so if it failed.
+    Dialling(watch::Receiver<Option<Failure>>),
     /// The last attempts failed.
     Resting {
         failures: u32,
@@ -50,9 +50,9 @@ enum Way {
 /// What somebody who needs a connection does.
 enum Next {
     Link(Arc<Link>),
-    Wait(watch::Receiver<()>),
+    Wait(watch::Receiver<Option<Failure>>),
     Rest(Instant),
-    Dial { failures: u32, decided: watch::Sender<()> },
+    Dial { failures: u32, decided: watch::Sender<Option<Failure>> },
 }
 
 /// The pause after the first failure; it doubles with each further one.
@@ -140,8 +140,14 @@ impl Links {
         loop {
             match self.next(node, address) {
                 Next::Link(link) => return link.opened().await.map(|()| link),
-                // Closed when it is decided.
-                Next::Wait(mut decided) => drop(decided.changed().await),
+                // Closed when it is decided. Its failure is that of all who waited: an attempt of each, one after the
+                // other, would have the last wait for all of them.
+                Next::Wait(mut decided) => {
+                    let failure = decided.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
+                    if let Some(failure) = failure {
+                        return Err(failure);
+                    }
+                }
                 Next::Rest(until) => node.sleep_until(until).await,
                 Next::Dial { failures, decided } => return self.dial(node, address, failures, decided).await,
             }
@@ -151,14 +157,17 @@ impl Links {
     fn next(&self, node: &Node, address: &Address) -> Next {
         let mut state = lock(&self.state);
         let failures = match state.by_address.get(address) {
-            Some(Way::Link(link)) => return Next::Link(link.clone()),
+            Some(Way::Link(link)) if !link.has_ended() => return Next::Link(link.clone()),
+            Some(Way::Link(_)) | None => 0,
             Some(Way::Dialling(decided)) => return Next::Wait(decided.clone()),
             Some(Way::Resting { until, .. }) if *until > node.now() => return Next::Rest(*until),
             Some(Way::Resting { failures, .. }) => *failures,
-            None => 0,
         };
-        let (decided, waiting) = watch::channel(());
-        state.by_address.insert(address.clone(), Way::Dialling(waiting));
+        let (decided, waiting) = watch::channel(None);
+        let before = state.by_address.insert(address.clone(), Way::Dialling(waiting));
+        // What it holds is dropped without the lock.
+        drop(state);
+        drop(before);
         Next::Dial { failures, decided }
     }
 
@@ -167,10 +176,10 @@ impl Links {
         node: &Node,
         address: &Address,
         failures: u32,
-        decided: watch::Sender<()>,
+        decided: watch::Sender<Option<Failure>>,
     ) -> Result<Arc<Link>, Failure> {
         // Dropped on the way, the attempt never was.
-        let mut attempt = Attempt { links: self, address, becomes: None, decided: Some(decided) };
+        let mut attempt = Attempt { links: self, address, becomes: None, failure: None, decided };
         let made = match address {
             Address::Loopback(number) => loopback::connect(node, *number),
             Address::Socket(_) | Address::Host(..) => node.network().dial(node, address).await,
@@ -190,6 +199,7 @@ impl Links {
                 attempt.becomes = Some(Way::Resting { failures: failures + 1, until });
             }
         }
+        attempt.failure = made.as_ref().err().cloned();
         drop(attempt);
         // It may have ended before it was in the table.
         if let Ok(link) = &made
@@ -213,7 +223,8 @@ struct Attempt<'a> {
     links: &'a Links,
     address: &'a Address,
     becomes: Option<Way>,
-    decided: Option<watch::Sender<()>>,
+    failure: Option<Failure>,
+    decided: watch::Sender<Option<Failure>>,
 }
 
 impl Drop for Attempt<'_> {
@@ -225,7 +236,9 @@ impl Drop for Attempt<'_> {
         };
         drop(state);
         drop(before);
-        drop(self.decided.take());
+        if let Some(failure) = self.failure.take() {
+            self.decided.send_replace(Some(failure));
+        }
     }
 }
 
