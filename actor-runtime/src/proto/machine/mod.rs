@@ -398,10 +398,10 @@ impl<C, I> Machine<C, I> {
     /// It was broken off. A call keeps its place until its cancellation comes, which is on its way: calls that come
     /// after it on the lane would overtake the ones before it.
     pub(crate) fn body_failed(&mut self, kind: super::StreamKind, events: &mut Vec<Event<C, I>>) {
-        if let super::StreamKind::ReplyBody(call) = kind
-            && !self.is_ending()
-        {
-            self.calling.body_failed(call, events);
+        match kind {
+            super::StreamKind::ReplyBody(call) if !self.is_ending() => self.calling.body_failed(call, events),
+            super::StreamKind::CallBody(call) => self.serving.body_failed(call),
+            _ => {}
         }
     }
 }

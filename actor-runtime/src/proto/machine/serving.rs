@@ -1,7 +1,7 @@
 //! The calls that the peer makes: whether it may, in which order they begin, what becomes of them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     sync::{Arc, atomic::AtomicU64},
 };
@@ -24,6 +24,8 @@ pub(super) struct Serving<I> {
     pub(super) total: Arc<AtomicU64>,
     called: u64,
     cancelled: u64,
+    /// Calls whose callers left before their bodies came; some of these may still come, and are no offence.
+    left: BTreeSet<u64>,
 }
 
 pub(super) struct TheirTarget {
@@ -60,6 +62,9 @@ pub(super) struct Waiting {
     then: Vec<u64>,
 }
 
+/// So many calls without their bodies are remembered; a peer may have no more streams under way.
+const MOST_LEFT: usize = 4096;
+
 impl<I> Serving<I> {
     pub(super) fn new(grants: Grants) -> Self {
         Self {
@@ -70,6 +75,7 @@ impl<I> Serving<I> {
             total: Arc::default(),
             called: 0,
             cancelled: 0,
+            left: BTreeSet::new(),
         }
     }
 
@@ -191,6 +197,10 @@ impl<I> Serving<I> {
                 let length = waiting.header.body_length;
                 if length.is_some() && waiting.body.is_none() {
                     out.abort(Abort::Receiving(StreamKind::CallBody(number)));
+                    self.left.insert(number);
+                    if self.left.len() > MOST_LEFT {
+                        self.left.pop_first();
+                    }
                 }
                 let length = length.unwrap_or(waiting.body.as_ref().map_or(0, |body| body.len() as u64));
                 events.push(Event::Unbegun(waiting.header.target, length));
@@ -223,10 +233,11 @@ impl<I> Serving<I> {
     }
 
     pub(super) fn body_expected(&self, number: u64) -> Option<Expected> {
-        match self.calls.get(&number)? {
-            Theirs::Waiting(waiting) if waiting.body.is_none() => {
+        match self.calls.get(&number) {
+            Some(Theirs::Waiting(waiting)) if waiting.body.is_none() => {
                 waiting.header.body_length.map(Expected::Bytes)
             }
+            None if !self.left.contains(&number) => None,
             _ => Some(Expected::Nothing),
         }
     }
@@ -237,6 +248,7 @@ impl<I> Serving<I> {
         body: Bytes,
         events: &mut Vec<Event<C, I>>,
     ) -> Result<(), Violation> {
+        self.left.remove(&number);
         let Some(Theirs::Waiting(waiting)) = self.calls.get_mut(&number) else { return Ok(()) };
         let (Some(length), None) = (waiting.header.body_length, &waiting.body) else { return Ok(()) };
         if body.len() as u64 != length {
@@ -250,6 +262,11 @@ impl<I> Serving<I> {
             self.hand_out(vec![number], events);
         }
         Ok(())
+    }
+
+    /// It was broken off: nothing of it will come any more.
+    pub(super) fn body_failed(&mut self, number: u64) {
+        self.left.remove(&number);
     }
 
     /// Hands out these calls, and what waited for them, if they have their bodies.
