@@ -62,6 +62,10 @@ const BUFFER: usize = 4 * 1024 * 1024;
 /// Handshakes that may be under way at a time; further ones wait in quinn's own bounded queue.
 const HANDSHAKES: usize = 256;
 
+/// With so many under way, strangers have to show first that they are where they say: packets with forged addresses are
+/// to leave room for others.
+const TRUSTING: usize = 64;
+
 /// How long a stranger has to prove who he is.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -212,6 +216,11 @@ async fn accept(network: Place, node: WeakNode, endpoint: Endpoint, mut stop: wa
             _ = stop.changed() => return,
             else => return,
         };
+        if under_way.load(Ordering::Acquire) >= TRUSTING && !incoming.remote_address_validated() {
+            // It is legal for whoever has not been asked yet, and only he comes here.
+            let _ = incoming.retry();
+            continue;
+        }
         while under_way.load(Ordering::Acquire) >= HANDSHAKES {
             room.notified().await;
         }
@@ -245,8 +254,9 @@ async fn welcome(network: &Place, node: &Node, incoming: Incoming) -> Result<(),
     let peer = identify(network, &connection).map_err(|error| error.to_string())?;
     let link = Link::new(node, connection.remote_address().to_string(), Some(peer));
     let chain = chain(&connection);
-    drive::start(&network.handle, &link, connection, node.config().idle_timeout);
+    // First: it may end at once, and then it is to be forgotten again.
     node.links().accepted(link.clone());
+    drive::start(&network.handle, &link, connection, node.config().idle_timeout);
     link.opened().await.map_err(|failure| failure.detail().to_owned())?;
     if let Some(address) = link.introduced().and_then(|introduced| introduced.address.clone()) {
         let host = match &address {
