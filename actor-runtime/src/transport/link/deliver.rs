@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Introduced, Link, Progress, relay};
 use crate::{
     call::AnyCall,
-    proto::{CloseCode, Event, Expected, Frame, FrameError, StreamKind, StreamWork},
+    proto::{CloseCode, Closing, Event, Expected, Frame, FrameError, StreamKind, StreamWork},
     sync::lock,
 };
 
@@ -65,6 +65,11 @@ impl Link {
     /// The other side did what it must not do.
     pub(crate) fn violated(&self, reason: &str) {
         self.with(|machine| machine.violated(CloseCode::Protocol, reason));
+    }
+
+    /// Why this side ends the connection, if it does.
+    pub(crate) fn closing(&self) -> Option<Closing> {
+        self.look(|machine| machine.out.closing.clone())
     }
 
     /// What is known of a body that begins to arrive.

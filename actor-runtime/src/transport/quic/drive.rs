@@ -45,6 +45,9 @@ struct Driver {
     has_lane: AtomicBool,
     receiving: AtomicU32,
     permitted: AtomicU32,
+    /// The other side has opened its control stream, its lane.
+    control: AtomicBool,
+    lane: AtomicBool,
 }
 
 /// A stream that was reset or stopped because nobody needs it any more.
@@ -68,6 +71,8 @@ pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, i
         has_lane: AtomicBool::new(false),
         receiving: AtomicU32::new(0),
         permitted: AtomicU32::new(config::FIRST_STREAMS),
+        control: AtomicBool::new(false),
+        lane: AtomicBool::new(false),
     });
     drop(task::spawn(handle, driver.run(idle)));
 }
@@ -96,7 +101,6 @@ impl Driver {
         // What is still under way ends with this.
         let bodies = std::mem::take(&mut *lock(&self.bodies));
         drop(bodies);
-        tracing::debug!(peer = %self.link.far(), %error, "a connection ended");
         failures::tell(&self.link, &error, idle);
         self.link.dropped();
     }
@@ -244,6 +248,15 @@ impl Drop for Unfinished {
 async fn read(driver: Arc<Driver>, mut stream: RecvStream) {
     let counted = Counted(&driver.receiving);
     let Some((kind, rest)) = beginning(&driver, &mut stream).await else { return };
+    // One of each, or their order would mean nothing.
+    let first = match kind {
+        StreamKind::Control => !driver.control.swap(true, Ordering::Relaxed),
+        StreamKind::Lane => !driver.lane.swap(true, Ordering::Relaxed),
+        _ => true,
+    };
+    if !first {
+        return driver.link.violated("a second control stream or lane");
+    }
     match kind {
         StreamKind::Control | StreamKind::Lane => {
             let had = if kind == StreamKind::Lane { &driver.has_lane } else { &driver.has_control };
@@ -403,7 +416,13 @@ async fn receive(driver: &Driver, stream: &mut RecvStream, kind: StreamKind, res
                 return None;
             }
         };
-        let Some(taken) = taken else { return (body.len() as u64 == length).then(|| body.freeze()) };
+        let Some(taken) = taken else {
+            if (body.len() as u64) < length {
+                driver.link.violated("a body is shorter than was said");
+                return None;
+            }
+            return Some(body.freeze());
+        };
         for chunk in &mut chunks[..taken] {
             body.extend_from_slice(&std::mem::take(chunk));
         }

@@ -5,17 +5,36 @@ use std::time::Duration;
 use quinn::{ConnectError, ConnectionError};
 
 use super::super::Link;
-use crate::call::{Delivery, Failure, FailureKind};
+use crate::{
+    call::{Delivery, Failure, FailureKind},
+    proto::CloseCode,
+};
 
-/// How a connection ended.
+/// How a connection ended; what is not a farewell is logged.
 pub(super) fn tell(link: &Link, error: &ConnectionError, idle: Duration) {
+    let peer = link.far();
     match error {
         ConnectionError::ApplicationClosed(close) => {
             let code = u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX);
-            link.closed_by_peer(code, &String::from_utf8_lossy(&close.reason));
+            let cause = String::from_utf8_lossy(&close.reason);
+            if code == CloseCode::Done.code() {
+                tracing::debug!(%peer, %cause, "a connection ended");
+            } else {
+                tracing::warn!(%peer, %cause, "the other side broke a connection off");
+            }
+            link.closed_by_peer(code, &cause);
         }
+        ConnectionError::LocallyClosed => match link.closing() {
+            // Logged when it was broken off.
+            Some(closing) if closing.code != CloseCode::Done => {
+                let reason = format!("the connection to {peer} was broken off: {}", closing.reason);
+                link.lost(FailureKind::ConnectionLost, &reason);
+            }
+            _ => link.lost(FailureKind::Stopped, "this node closed the connection"),
+        },
         error => {
-            let (kind, reason) = reason(link.far(), error, idle);
+            let (kind, reason) = reason(peer, error, idle);
+            tracing::warn!(%peer, cause = %reason, "lost a connection");
             link.lost(kind, &reason);
         }
     }
