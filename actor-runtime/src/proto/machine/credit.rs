@@ -90,7 +90,7 @@ impl<C, I> Machine<C, I> {
         if self.is_ending() {
             return;
         }
-        if self.out.lane.len() > self.settings.backlog {
+        if self.out.lane.len() as u64 + self.out.leaving > self.settings.backlog as u64 {
             self.out.credit_held = true;
             return;
         }
@@ -106,6 +106,17 @@ impl<C, I> Machine<C, I> {
             *bytes = bytes.saturating_sub(credit.bytes);
             credit.encode(&mut self.out.lane);
         }
+    }
+
+    /// The driver has taken a body with so many bytes of a reply, and has not sent it.
+    pub(crate) fn body_leaves(&mut self, bytes: u64) {
+        self.out.leaving += bytes;
+    }
+
+    /// Such a body was sent, or broken off: credit that was held back can go.
+    pub(crate) fn body_left(&mut self, bytes: u64) {
+        self.out.leaving -= bytes;
+        self.lane_was_taken();
     }
 
     /// The driver has taken what was to be written: credit that was held back can go.

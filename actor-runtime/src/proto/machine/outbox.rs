@@ -21,6 +21,8 @@ pub(crate) struct Outbox {
     pub(super) bodies: VecDeque<Body>,
     /// How many bytes of replies are in `bodies`.
     reply_bytes: u64,
+    /// How many bytes of replies the driver has taken and not sent.
+    pub(super) leaving: u64,
     pub(super) aborts: VecDeque<Abort>,
     pub(crate) closing: Option<Closing>,
     /// Credit waits for the lane to get shorter.
@@ -36,7 +38,8 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    fn reply_bytes(&self) -> u64 {
+    /// How many bytes of a reply it has.
+    pub(crate) fn reply_bytes(&self) -> u64 {
         if let StreamKind::ReplyBody(_) = self.kind { self.bytes.len() as u64 } else { 0 }
     }
 }
@@ -160,7 +163,7 @@ impl Outbox {
 
     /// How many bytes of replies wait for streams of their own.
     pub(super) fn reply_bytes(&self) -> u64 {
-        self.reply_bytes
+        self.reply_bytes + self.leaving
     }
 
     /// The calls whose bodies were not taken: nobody can have seen those calls.

@@ -108,6 +108,21 @@ impl Link {
         })
     }
 
+    /// A body with so many bytes of a reply is about to be sent.
+    pub(crate) fn body_leaves(&self, bytes: u64) {
+        self.look(|machine| machine.body_leaves(bytes));
+    }
+
+    /// It was sent, or broken off.
+    pub(crate) fn body_left(&self, bytes: u64) {
+        self.with(|machine| machine.body_left(bytes));
+    }
+
+    /// The other side takes nothing of what is sent to it.
+    pub(crate) fn unread(&self) {
+        self.with(|machine| machine.violated(CloseCode::Limit, "the peer does not read what it asked for"));
+    }
+
     pub(crate) fn poll_streams(&self, cx: &Context<'_>) -> Poll<StreamWork> {
         self.look(|machine| machine.out.poll_streams(cx))
     }

@@ -8,7 +8,7 @@ use std::{
     future::{Future, poll_fn},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -41,10 +41,10 @@ struct Driver {
     finish: watch::Sender<bool>,
     /// Streams of their own that are under way.
     bodies: Mutex<HashMap<(bool, StreamKind), AbortOnDrop>>,
-    has_control: AtomicBool,
-    has_lane: AtomicBool,
     receiving: AtomicU32,
     permitted: AtomicU32,
+    /// How often something was written: the other side reads.
+    written: AtomicU64,
     /// The other side has opened its control stream, its lane.
     control: AtomicBool,
     lane: AtomicBool,
@@ -67,10 +67,9 @@ pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, i
         lane_moved: Notify::new(),
         finish: watch::Sender::new(false),
         bodies: Mutex::default(),
-        has_control: AtomicBool::new(false),
-        has_lane: AtomicBool::new(false),
         receiving: AtomicU32::new(0),
         permitted: AtomicU32::new(config::FIRST_STREAMS),
+        written: AtomicU64::new(0),
         control: AtomicBool::new(false),
         lane: AtomicBool::new(false),
     });
@@ -118,7 +117,8 @@ impl Driver {
         loop {
             match poll_fn(|cx| self.link.poll_streams(cx)).await {
                 StreamWork::Send(body) => {
-                    let sending = self.spawn(send(self.clone(), body.kind, body.bytes));
+                    let leaving = Leaving::new(&self.link, body.reply_bytes());
+                    let sending = self.spawn(send(self.clone(), body.kind, body.bytes, leaving));
                     self.keep(false, body.kind, &sending);
                 }
                 StreamWork::Abort(abort) => {
@@ -146,6 +146,15 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// After long waiting, while so much had been written before: none if nothing was since, on any stream.
+    fn check_read(&self, before: u64) -> Option<()> {
+        if self.written.load(Ordering::Relaxed) != before {
+            return Some(());
+        }
+        self.link.unread();
+        None
     }
 
     fn keep(&self, receiving: bool, kind: StreamKind, task: &Task<()>) {
@@ -187,11 +196,11 @@ impl Driver {
 
 /// Writes the control stream or the lane, all that there is at once.
 async fn write(driver: Arc<Driver>, kind: StreamKind) {
-    let Ok(mut stream) = driver.connection.open_uni().await else { return };
+    let Some(mut stream) = open(&driver).await else { return };
     let (mut finish, priority) = (driver.finish.subscribe(), i32::from(kind == StreamKind::Control));
     // Ahead of bodies; an error says that the stream is closed, and so will the next write.
     let _ = stream.set_priority(1 + priority);
-    if stream.write_chunk(kind.encode()).await.is_err() {
+    if !write_all(&driver, &mut stream, &mut [kind.encode()]).await {
         return;
     }
     let link = &driver.link;
@@ -209,7 +218,7 @@ async fn write(driver: Arc<Driver>, kind: StreamKind) {
                 _ = finish.changed() => continue,
             },
         };
-        if stream.write_chunk(bytes).await.is_err() {
+        if !write_all(&driver, &mut stream, &mut [bytes]).await {
             return;
         }
     }
@@ -220,18 +229,71 @@ async fn write(driver: Arc<Driver>, kind: StreamKind) {
 }
 
 /// Writes one body. Dropped on the way, the stream is reset: nobody takes half a body for a whole one.
-async fn send(driver: Arc<Driver>, kind: StreamKind, mut body: Bytes) {
+async fn send(driver: Arc<Driver>, kind: StreamKind, mut body: Bytes, leaving: Leaving) {
     // As long as its end is here, the call was not delivered.
     driver.link.body_held(kind, true);
     let end = body.split_off(body.len().saturating_sub(1));
-    let Ok(stream) = driver.connection.open_uni().await else { return };
+    let Some(stream) = open(&driver).await else { return };
     // Whether it is finished; one that is not is reset when it is dropped.
     let mut stream = Unfinished(stream, false);
-    if stream.0.write_all_chunks(&mut [kind.encode(), body]).await.is_ok() {
+    if write_all(&driver, &mut stream.0, &mut [kind.encode(), body]).await {
         driver.link.body_held(kind, false);
-        stream.1 = stream.0.write_chunk(end).await.is_ok() && stream.0.finish().is_ok();
+        stream.1 = write_all(&driver, &mut stream.0, &mut [end]).await && stream.0.finish().is_ok();
     }
+    drop(leaving);
     driver.forget(false, kind);
+}
+
+/// A body with so many bytes of a reply is under way: they count until it has left.
+struct Leaving(Arc<Link>, u64);
+
+impl Leaving {
+    fn new(link: &Arc<Link>, bytes: u64) -> Self {
+        link.body_leaves(bytes);
+        Self(link.clone(), bytes)
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if self.1 > 0 {
+            self.0.body_left(self.1);
+        }
+    }
+}
+
+/// Opens a stream, once the other side permits one more.
+async fn open(driver: &Driver) -> Option<SendStream> {
+    let mut opening = std::pin::pin!(driver.connection.open_uni());
+    loop {
+        let before = driver.written.load(Ordering::Relaxed);
+        tokio::select! {
+            biased;
+            stream = &mut opening => return stream.ok(),
+            () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => driver.check_read(before)?,
+        }
+    }
+}
+
+/// Writes all of it. False if the stream is closed, or the other side takes nothing of anything for long.
+async fn write_all(driver: &Driver, stream: &mut SendStream, mut chunks: &mut [Bytes]) -> bool {
+    while !chunks.is_empty() {
+        let before = driver.written.load(Ordering::Relaxed);
+        let written = tokio::select! {
+            biased;
+            written = stream.write_chunks(chunks) => written,
+            () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
+                if driver.check_read(before).is_none() {
+                    return false;
+                }
+                continue;
+            }
+        };
+        let Ok(written) = written else { return false };
+        driver.written.fetch_add(1, Ordering::Relaxed);
+        chunks = &mut chunks[written.chunks..];
+    }
+    true
 }
 
 struct Unfinished(SendStream, bool);
@@ -259,10 +321,6 @@ async fn read(driver: Arc<Driver>, mut stream: RecvStream) {
     }
     match kind {
         StreamKind::Control | StreamKind::Lane => {
-            let had = if kind == StreamKind::Lane { &driver.has_lane } else { &driver.has_control };
-            if had.swap(true, Ordering::Relaxed) {
-                return driver.link.violated("a second stream of a kind that there is one of");
-            }
             frames(&driver, stream, kind, rest).await;
         }
         kind => {
