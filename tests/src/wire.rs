@@ -10,6 +10,8 @@ pub mod kind {
     pub const CANCEL: u8 = 4;
     /// The end of a call.
     pub const REPLY: u8 = 5;
+    /// Room for more calls.
+    pub const CREDIT: u8 = 6;
     /// The first frame.
     pub const HELLO: u8 = 16;
     /// A service that the sender serves.
