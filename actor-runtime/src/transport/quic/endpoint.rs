@@ -59,12 +59,13 @@ pub(crate) struct Listener {
 /// What is asked of the kernel for a socket's buffers. With its default of some 200 KiB, bulk overflows them.
 const BUFFER: usize = 4 * 1024 * 1024;
 
-/// Handshakes that may be under way at a time; further ones wait in quinn's own bounded queue.
-const HANDSHAKES: usize = 256;
+/// Handshakes that may be under way at a time; further ones wait in quinn's own bounded queue. Few: what they cost is taken
+/// from the connections that there are, and with more of them more take so long that they are given up.
+const HANDSHAKES: usize = 64;
 
 /// With so many under way, strangers have to show first that they are where they say: packets with forged addresses are
 /// to leave room for others.
-const TRUSTING: usize = 64;
+const TRUSTING: usize = 32;
 
 /// How long a stranger has to prove who he is.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
