@@ -55,7 +55,7 @@ pub struct ActorServer {
 /// What others connect to, until this is dropped.
 pub(super) enum Listening {
     Loopback { _port: Port },
-    Socket(Arc<Listener>),
+    Socket(Listener),
 }
 
 /// A server about to listen. Made by [`ActorServer::builder`].
@@ -150,7 +150,7 @@ async fn listen(node: &Node, address: &Address) -> Result<(Listening, Address), 
         ListenError::Io(error) => BindError::Io { address: address.clone(), reason: error.to_string() },
     })?;
     let bound = Address::Socket(listener.address);
-    Ok((Listening::Socket(Arc::new(listener)), bound))
+    Ok((Listening::Socket(listener), bound))
 }
 
 fn says_no_host(address: &Address) -> bool {

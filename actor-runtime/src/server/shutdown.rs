@@ -85,7 +85,7 @@ impl ActorServer {
             for link in links {
                 link.gone().await;
             }
-            if let Some(Listening::Socket(listener)) = &listening {
+            if let Some(Listening::Socket(listener)) = listening {
                 listener.closed().await;
             }
         };

@@ -4,13 +4,13 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
-        Arc, Mutex, Once, PoisonError,
+        Arc, Mutex, Once, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use quinn::{Endpoint, Incoming, ServerConfig};
+use quinn::{AsyncUdpSocket, Endpoint, Incoming, Runtime, ServerConfig};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 
@@ -18,7 +18,7 @@ use super::{Place, config, drive, failures};
 use crate::{
     call::{Delivery, Failure, FailureKind},
     names::Address,
-    node::{Node, WeakNode, task},
+    node::{Node, WeakNode, clock, task},
     transport::{Link, unreachable},
     trust::{Peer, TrustError},
 };
@@ -52,6 +52,8 @@ impl std::fmt::Display for ListenError {
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     endpoint: Endpoint,
+    /// What the port is taken by.
+    socket: Weak<dyn AsyncUdpSocket>,
     /// Dropped, no more connections are taken.
     _stop: watch::Sender<()>,
 }
@@ -143,7 +145,7 @@ impl Endpoints {
         if let Some(endpoint) = &*slot {
             return Ok(endpoint.clone());
         }
-        let endpoint = self.open(network, node, SocketAddr::new(any, 0), None)?;
+        let (endpoint, _) = self.open(network, node, SocketAddr::new(any, 0), None)?;
         Ok(slot.insert(endpoint).clone())
     }
 
@@ -156,12 +158,12 @@ impl Endpoints {
     ) -> Result<Listener, ListenError> {
         network.trust.check_address(at.ip())?;
         let server = config::server(&network.trust, node.config())?;
-        let endpoint = self.open(network, node, at, Some(server))?;
+        let (endpoint, socket) = self.open(network, node, at, Some(server))?;
         let address = endpoint.local_addr()?;
         let (stop, stopped) = watch::channel(());
         let accepting = accept(network.clone(), node.downgrade(), endpoint.clone(), stopped);
         drop(task::spawn(&network.handle, accepting));
-        Ok(Listener { address, endpoint, _stop: stop })
+        Ok(Listener { address, endpoint, socket, _stop: stop })
     }
 
     fn open(
@@ -170,7 +172,7 @@ impl Endpoints {
         node: &Node,
         at: SocketAddr,
         server: Option<ServerConfig>,
-    ) -> io::Result<Endpoint> {
+    ) -> io::Result<(Endpoint, Weak<dyn AsyncUdpSocket>)> {
         let runtime = Arc::new(quinn::TokioRuntime);
         #[cfg(feature = "testing")]
         if let Some((net, host)) = &self.simulated {
@@ -178,18 +180,28 @@ impl Endpoints {
             seed.as_chunks_mut::<8>().0.iter_mut().for_each(|word| *word = node.random_u64().to_le_bytes());
             let socket = net.bind(host, at.port())?;
             let settings = config::endpoint(&network.trust, node.random_u64(), Some(seed));
-            return Endpoint::new_with_abstract_socket(settings, server, socket, runtime);
+            let weak = Arc::downgrade(&socket);
+            let endpoint = Endpoint::new_with_abstract_socket(settings, server, socket, runtime)?;
+            return Ok((endpoint, weak));
         }
         let settings = config::endpoint(&network.trust, node.random_u64(), None);
-        Endpoint::new(settings, server, socket(at)?, runtime)
+        let socket = runtime.wrap_udp_socket(socket(at)?)?;
+        let weak = Arc::downgrade(&socket);
+        Ok((Endpoint::new_with_abstract_socket(settings, server, socket, runtime)?, weak))
     }
 }
 
 impl Listener {
     /// Waits until the connections have ended, and the port is free again.
-    pub(crate) async fn closed(&self) {
+    pub(crate) async fn closed(self) {
         self.endpoint.close(0_u32.into(), b"the server has ended");
         self.endpoint.wait_idle().await;
+        let socket = self.socket.clone();
+        drop(self);
+        // quinn's own task drops it, some time after the last endpoint is gone, and tells nobody.
+        while socket.strong_count() > 0 {
+            clock::sleep_until(clock::now() + Duration::from_millis(1)).await;
+        }
     }
 }
 
