@@ -144,13 +144,13 @@ impl Witness {
         Self { stop, watching }
     }
 
-    /// Asserts that every call ended well and none took long; gives how it was served.
-    pub async fn served(self) -> Served {
+    /// Asserts that every call ended well and none took longer than this; gives how it was served.
+    pub async fn served(self, longest: Duration) -> Served {
         let _ = self.stop.send(());
         let served = self.watching.await.expect("it does not panic");
         assert_eq!(served.failures, [""; 0]);
         assert!(served.calls > 0, "{served:?}");
-        assert!(served.longest < Duration::from_millis(1500), "{served:?}");
+        assert!(served.longest < longest, "{served:?}");
         served
     }
 }

@@ -29,7 +29,7 @@ const ALPN: &[u8] = b"actor/1";
 
 /// An endpoint that dials, and shows this identity if any.
 #[must_use]
-pub fn dialler(believes: &Authority, shows: Option<&Identity>, transport: TransportConfig) -> Endpoint {
+pub fn dialler(believes: &Authority, shows: Option<&Identity>, transport: Arc<TransportConfig>) -> Endpoint {
     let builder = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13])
         .expect("ring has it")
@@ -40,7 +40,7 @@ pub fn dialler(believes: &Authority, shows: Option<&Identity>, transport: Transp
     };
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let mut client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("TLS 1.3")));
-    client.transport_config(Arc::new(transport));
+    client.transport_config(transport);
     let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
     endpoint.set_default_client_config(client);
     endpoint
@@ -109,7 +109,7 @@ impl Raw {
     /// Dials with an identity of the authority, and says nothing yet.
     pub async fn connect(authority: &Authority, to: SocketAddr) -> (Endpoint, Connection) {
         let identity = authority.issue(["actor://test/raw"]).expect("a name");
-        let endpoint = dialler(authority, Some(&identity), transport());
+        let endpoint = dialler(authority, Some(&identity), transport().into());
         let connection = endpoint.connect(to, "127.0.0.1").expect("settings").await.expect("a server");
         (endpoint, connection)
     }
