@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     reason = "the peers are programs of their own, and the bounds are bounds of time"
 )]
+#![allow(clippy::unwrap_used, reason = "what a test needs may panic as the test may")]
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -1,5 +1,6 @@
 //! Nodes that meet over QUIC: where they listen, whom they reach, what they are told if they do not.
 #![expect(clippy::disallowed_methods, reason = "the bounds are bounds of time")]
+#![allow(clippy::unwrap_used, reason = "what a test needs may panic as the test may")]
 
 use std::{
     path::Path,

@@ -3,6 +3,7 @@
     clippy::disallowed_methods,
     reason = "the bounds are bounds of time, and handlers that block are the matter"
 )]
+#![allow(clippy::unwrap_used, reason = "what a test needs may panic as the test may")]
 
 use std::{
     path::Path,
