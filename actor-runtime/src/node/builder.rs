@@ -88,7 +88,8 @@ impl NodeBuilder {
         self
     }
 
-    /// Puts the node on a host of a simulated network, in place of sockets.
+    /// Puts the node on a host of a simulated network, in place of sockets. Its trust is the network's
+    /// ([`SimNet::trust`](crate::testing::SimNet::trust)) unless [`trust`](Self::trust) is called.
     #[cfg(feature = "testing")]
     pub fn simulated(mut self, net: &crate::testing::SimNet, host: &crate::testing::SimHost) -> Self {
         self.simulated = Some((net.clone(), host.clone()));
@@ -117,11 +118,15 @@ impl NodeBuilder {
         if let Some(namespace) = self.namespace {
             config.namespace = namespace;
         }
+        #[cfg(not(feature = "testing"))]
         let network = Network::new(self.network, self.trust);
         #[cfg(feature = "testing")]
         let network = match self.simulated {
-            Some(host) => network.simulated(host),
-            None => network,
+            Some((net, host)) => {
+                let trust = self.trust.unwrap_or_else(|| net.trust(&host));
+                Network::new(self.network, Some(trust)).simulated((net, host))
+            }
+            None => Network::new(self.network, self.trust),
         };
         let mut random = random(self.seed);
         let id = NodeId(random.u64(..));

@@ -41,6 +41,9 @@
 //! 4. Configurations of TLS that are new in each run. A client's remembers sessions, and its second run resumes those
 //!    of the first with a shorter handshake.
 //!
+//! Nodes see to the last three themselves: what [`SimNet::trust`] makes has keys and certificates of that kind, and a
+//! [simulated](crate::NodeBuilder::simulated) node draws from [`NodeBuilder::seed`](crate::NodeBuilder::seed).
+//!
 //! # How exact time is
 //!
 //! Tokio's timers end at whole milliseconds. A datagram is due at the exact time that was drawn for it, and datagrams
@@ -57,6 +60,7 @@ mod net;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod world;
 
 pub use counts::Counts;

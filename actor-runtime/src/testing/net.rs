@@ -14,6 +14,7 @@ use super::{
     link::{SimLink, checked_probability, checked_range},
     log::Log,
     socket::SimSocket,
+    trust::Authorities,
     world::World,
 };
 use crate::{
@@ -59,6 +60,7 @@ impl SimNet {
                 world: Mutex::new(World::new(seed)),
                 earlier: Arc::default(),
                 driver: Mutex::default(),
+                authorities: Authorities::default(),
             }),
         }
     }
@@ -290,7 +292,7 @@ impl SimNet {
         Ok(Arc::new(SimSocket::new(self.shared.clone(), address, id)))
     }
 
-    fn check(&self, host: &SimHost) {
+    pub(super) fn check(&self, host: &SimHost) {
         let own = Weak::ptr_eq(&host.net, &Arc::downgrade(&self.shared));
         assert!(own, "the host {host} is of another network");
     }
@@ -308,6 +310,7 @@ pub(super) struct Shared {
     /// Tells the driver that something is due before what it waits for.
     pub(super) earlier: Arc<Notify>,
     driver: Mutex<Option<Driver>>,
+    pub(super) authorities: Authorities,
 }
 
 impl Shared {

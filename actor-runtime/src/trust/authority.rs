@@ -7,8 +7,10 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, date_time_ymd,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, SerialNumber,
+    date_time_ymd,
 };
+use ring::rand::{SecureRandom, SystemRandom};
 use rustls::pki_types::{CertificateDer, DnsName, PrivatePkcs8KeyDer};
 use webpki::EndEntityCert;
 
@@ -50,6 +52,14 @@ impl Authority {
         Self::generate(name.into(), Reach::Anywhere, from_now(3653 * DAY))
     }
 
+    /// An authority whose certificates and handshakes have the same lengths in every run: signatures of Ed25519 do not
+    /// vary as those of ECDSA do.
+    #[cfg(feature = "testing")]
+    pub(crate) fn repeatable(name: &str) -> Result<Self, TrustError> {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(TrustError::issue)?;
+        Self::of_key(name.to_owned(), Reach::Anywhere, from_now(3653 * DAY), key)
+    }
+
     /// An identity with a new key, valid for a year from now (and for the hour before, for clocks that are behind).
     ///
     /// Each name is a URI (`actor://cluster/node-1`), an IP address or a DNS name, all in ASCII; there has to be at
@@ -84,8 +94,10 @@ impl Authority {
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(serial()?);
 
-        let key = KeyPair::generate().map_err(TrustError::issue)?;
+        // Of the authority's own kind.
+        let key = KeyPair::generate_for(self.issuer.key().algorithm()).map_err(TrustError::issue)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(TrustError::issue)?;
         Identity::new(vec![certificate.into()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
     }
@@ -139,8 +151,17 @@ impl Authority {
         reach: Reach,
         validity: Range<SystemTime>,
     ) -> Result<Self, TrustError> {
-        let params = authority(&name, reach, during(validity)?)?;
-        let key = KeyPair::generate().map_err(TrustError::issue)?;
+        Self::of_key(name, reach, validity, KeyPair::generate().map_err(TrustError::issue)?)
+    }
+
+    fn of_key(
+        name: String,
+        reach: Reach,
+        validity: Range<SystemTime>,
+        key: KeyPair,
+    ) -> Result<Self, TrustError> {
+        let mut params = authority(&name, reach, during(validity)?)?;
+        params.serial_number = Some(serial()?);
         let certificate = params.self_signed(&key).map_err(TrustError::issue)?.into();
         Ok(Self { name, certificate, issuer: Issuer::new(params, key) })
     }
@@ -196,6 +217,14 @@ fn authority(
         });
     }
     Ok(params)
+}
+
+/// A serial number of 16 random bytes, none of them cut off by its encoding: neither the sign nor a leading zero.
+fn serial() -> Result<SerialNumber, TrustError> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| TrustError::issue(rcgen::Error::RingUnspecified))?;
+    bytes[0] = bytes[0] & 0x3f | 0x40;
+    Ok(SerialNumber::from_slice(&bytes))
 }
 
 fn distinguished(name: &str) -> DistinguishedName {
