@@ -139,6 +139,7 @@ impl Links {
     pub(crate) async fn connect(&self, node: &Node, address: &Address) -> Result<Arc<Link>, Failure> {
         loop {
             match self.next(node, address) {
+                Next::Link(link) if link.has_ended() => self.remove(&link),
                 Next::Link(link) => return link.opened().await.map(|()| link),
                 // Closed when it is decided. Its failure is that of all who waited: an attempt of each, one after the
                 // other, would have the last wait for all of them.
