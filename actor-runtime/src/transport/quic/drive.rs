@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{config, failures};
 use crate::{
+    call::FailureKind,
     cork::Flush,
     node::{AbortOnDrop, Task, clock, task},
     proto::{Abort, Expected, Frame, FrameReader, StreamKind, StreamWork},
@@ -73,7 +74,11 @@ pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, i
         control: AtomicBool::new(false),
         lane: AtomicBool::new(false),
     });
-    drop(task::spawn(handle, driver.run(idle)));
+    let cut_off = CutOff(link.clone());
+    drop(task::spawn(handle, async move {
+        driver.run(idle).await;
+        drop(cut_off);
+    }));
 }
 
 impl Driver {
@@ -101,7 +106,6 @@ impl Driver {
         let bodies = std::mem::take(&mut *lock(&self.bodies));
         drop(bodies);
         failures::tell(&self.link, &error, idle);
-        self.link.dropped();
     }
 
     fn spawn<F>(&self, future: F) -> Task<F::Output>
@@ -191,6 +195,18 @@ impl Driver {
             self.permitted.store(more, Ordering::Relaxed);
             self.connection.set_max_concurrent_uni_streams(more.into());
         }
+    }
+}
+
+/// However the driver ends, also with its runtime: no link waits for it afterwards.
+struct CutOff(Arc<Link>);
+
+impl Drop for CutOff {
+    fn drop(&mut self) {
+        if !self.0.has_ended() {
+            self.0.lost(FailureKind::Stopped, "the runtime that the connection ran on has ended");
+        }
+        self.0.dropped();
     }
 }
 
