@@ -116,14 +116,13 @@ impl Inbound {
             length: body.len() as u64,
             begun: AtomicBool::new(false),
         };
+        if header.method == IDENTIFY {
+            return served.send(identify(node, link, bound));
+        }
         let target = match find(node, link, bound) {
             Ok(target) => target,
             Err(failure) => return served.send(WireReply::Failed(failure)),
         };
-        if header.method == IDENTIFY {
-            let id = Bytes::copy_from_slice(&target.id().to_bytes());
-            return served.send(WireReply::Ended(Status::Replied, id));
-        }
         let Some(method) = target.method(header.method) else {
             let failure = unimplemented(header.method, &target.services());
             return served.send(WireReply::Failed(failure));
@@ -189,6 +188,15 @@ fn again(node: &Node, link: &Link, bound: &mut Bound, refused: Refused) {
     call.fail(&mut |_| failure.clone());
 }
 
+/// Which registration has the name now; the one that was found before may have left.
+fn identify(node: &Node, link: &Link, bound: &Bound) -> WireReply {
+    let known = bound.target.as_ref().filter(|target| !target.is_closed());
+    match known.map_or_else(|| look_up(node, link, &bound.bind), |target| Ok(target.clone())) {
+        Ok(target) => WireReply::Ended(Status::Replied, Bytes::copy_from_slice(&target.id().to_bytes())),
+        Err(failure) => WireReply::Failed(failure),
+    }
+}
+
 fn caller(node: NodeId, actor: Option<crate::ActorId>, link: &Link) -> Caller {
     Caller { node, actor, identity: link.identity() }
 }
@@ -197,15 +205,20 @@ fn find(node: &Node, link: &Link, bound: &mut Bound) -> Result<Arc<dyn Target>, 
     if let Some(target) = &bound.target {
         return Ok(target.clone());
     }
+    let target = look_up(node, link, &bound.bind)?;
+    bound.target = Some(target.clone());
+    Ok(target)
+}
+
+fn look_up(node: &Node, link: &Link, bind: &Bind) -> Result<Arc<dyn Target>, Failure> {
     let Some(accept) = node.links().acceptor() else {
         let detail = format!("the node of {} has no server, so it serves no actors", link.far());
         return Err(Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail));
     };
-    let target = accept.find(&bound.bind)?;
+    let target = accept.find(bind)?;
     if target.is_inline() {
         link.inline.store(true, Ordering::Relaxed);
     }
-    bound.target = Some(target.clone());
     Ok(target)
 }
 
