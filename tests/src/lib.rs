@@ -10,9 +10,9 @@ pub mod raw;
 mod script;
 pub mod wire;
 
-pub use fixture::{Fixture, on_each_path};
+pub use fixture::{Fixture, Path, on_each_path, on_each_path_but, on_path, runtime, trust};
 pub use post::{
-    Post, PostClient, PostRequest, PostResponse, PostService, Window, Witness, cluster, node, trust,
+    Post, PostClient, PostRequest, PostResponse, PostService, Window, Witness, cluster, member, node,
 };
 pub use probe::{Probe, ProbeClient, ProbeRequest, ProbeResponse, ProbeService, Puppet};
 pub use script::Script;

@@ -90,7 +90,7 @@ pub fn cluster() -> Authority {
 
 /// The trust of a node of this cluster.
 #[must_use]
-pub fn trust(authority: &Authority, name: &str) -> Trust {
+pub fn member(authority: &Authority, name: &str) -> Trust {
     let uri = format!("actor://test/{name}");
     let identity = authority.issue([uri.as_str(), "127.0.0.1", "localhost"]).expect("names");
     Trust::builder().identity(identity).authority(authority).build().expect("all is there")
@@ -99,7 +99,7 @@ pub fn trust(authority: &Authority, name: &str) -> Trust {
 /// A node of this cluster.
 #[must_use]
 pub fn node(authority: &Authority, name: &str) -> Node {
-    Node::builder().trust(trust(authority, name)).build().expect("a runtime runs")
+    Node::builder().trust(member(authority, name)).build().expect("a runtime runs")
 }
 
 /// A well-behaved client that calls all the time.

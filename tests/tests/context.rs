@@ -5,11 +5,11 @@
 use std::{sync::Arc, time::Duration};
 
 use actor_runtime::{
-    ActorId, BoxFuture, Config, Failure, FailureKind, Layer, LayerCall, LocalCalls, Namespace, Next, Node,
-    Status, prelude::*,
+    ActorId, BoxFuture, Config, Failure, FailureKind, Layer, LayerCall, Namespace, Next, NodeBuilder, Status,
+    prelude::*,
 };
 use futures::future::join_all;
-use tests::{Script, on_each_path};
+use tests::{Fixture, Path, Script, on_each_path, runtime};
 
 #[message]
 #[derive(Debug, PartialEq)]
@@ -88,22 +88,29 @@ impl Look for Looker {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_handler_knows_its_actor_its_node_and_its_call() {
-    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
-        let config = Config {
-            namespace: Namespace::new("job-7").unwrap(),
-            job_id: Some("job-7".into()),
-            controller_address: Some("10.0.0.1:7000".into()),
-            ..Config::default()
-        };
-        let node = Node::builder().config(config).local_calls(path).seed(7).build().unwrap();
-        node.extend(42_u32);
-        let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
+/// Runs a test over each path, on nodes that are built with settings of their own.
+fn on_each_path_with(configure: impl Fn(NodeBuilder) -> NodeBuilder, test: impl AsyncFn(&Fixture)) {
+    for path in Path::ALL {
+        runtime(path).block_on(async { test(&Fixture::with(path, &configure).await).await });
+    }
+}
+
+#[test]
+fn a_handler_knows_its_actor_its_node_and_its_call() {
+    let config = Config {
+        namespace: Namespace::new("job-7").unwrap(),
+        job_id: Some("job-7".into()),
+        controller_address: Some("10.0.0.1:7000".into()),
+        ..Config::default()
+    };
+    let configure = |builder: NodeBuilder| builder.config(config.clone());
+    on_each_path_with(configure, async |fixture| {
+        let Fixture { node, server, path, .. } = fixture;
+        server.node().extend(42_u32);
         server.register("one", Looker(Script::default())).unwrap();
         server.register("two", Looker(Script::default())).unwrap();
-        let one = LookClient::on(&node, &node.resolver(), "one");
-        let mut expected = Seen {
+        let one = LookClient::on(node, &server.resolver(), "one");
+        let expected = Seen {
             name: "one".into(),
             namespace: "job-7".into(),
             job: Some("job-7".into()),
@@ -115,14 +122,26 @@ async fn a_handler_knows_its_actor_its_node_and_its_call() {
             millis: Some(2_000),
         };
         let call = one.look().metadata("tenant", "a").timeout(Duration::from_secs(2));
-        assert_eq!(call.await.unwrap(), expected);
+        assert_eq!(timely(*path, call.await.unwrap()), expected);
 
         let inner = one.ask("two").metadata("tenant", "a").timeout(Duration::from_secs(2)).await.unwrap();
-        expected.name = "two".into();
-        expected.called_by_actor = true;
-        expected.tenant = None;
-        assert_eq!(inner, expected, "metadata is not handed on, the deadline is");
+        let expected = Seen {
+            name: "two".into(),
+            caller_node: Some(server.node().id().to_string()),
+            called_by_actor: true,
+            tenant: None,
+            ..expected
+        };
+        assert_eq!(timely(*path, inner), expected, "metadata is not handed on, the deadline is");
+    });
+}
+
+/// The same with the time that there was at first: connecting takes some of it.
+fn timely(path: Path, mut seen: Seen) -> Seen {
+    if path.crosses_nodes() && seen.millis.is_some_and(|millis| (1_000..=2_000).contains(&millis)) {
+        seen.millis = Some(2_000);
     }
+    seen
 }
 
 #[test]
@@ -166,65 +185,53 @@ impl Layer for Recorder {
     }
 }
 
-#[tokio::test]
-async fn layers_stand_around_every_call_on_both_sides_in_order() {
-    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
+#[test]
+fn layers_stand_around_every_call_on_both_sides_in_order() {
+    for path in Path::ALL {
         let script = Script::default();
-        let node = Node::builder()
-            .local_calls(path)
-            .client_layer(Recorder(script.clone(), "client 1"))
-            .client_layer(Recorder(script.clone(), "client 2"))
-            .server_layer(Recorder(script.clone(), "server"))
-            .build()
-            .unwrap();
-        let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
-        server
-            .register(
-                "p",
-                tests::Puppet {
-                    script: script.clone(),
-                    resolver: FixedResolver::new::<&str, &str>([]),
-                    total: 0,
-                },
-            )
-            .unwrap();
-        let probe = tests::ProbeClient::on(&node, &node.resolver(), "p");
-        assert_eq!(probe.add(2).await.unwrap(), 2);
-        let ways = [
-            "client 1 in Probe/add on p",
-            "client 2 in Probe/add on p",
-            "server in Probe/add on p",
-            "server out Ok(Replied)",
-            "client 2 out Ok(Replied)",
-            "client 1 out Ok(Replied)",
-        ];
-        assert_eq!(script.lines(), ways);
-        let error = probe.relay(&["no colon".to_owned()]).await.unwrap_err();
-        assert!(matches!(error, CallError::Application(_)), "{error}");
-        assert_eq!(script.lines().last().map(String::as_str), Some("client 1 out Ok(ApplicationError)"));
-        assert_eq!(probe.panic("no").await.unwrap_err().kind(), FailureKind::Panicked);
-        assert_eq!(script.lines().last().map(String::as_str), Some("client 1 out Err(Panicked)"));
+        let layers = |builder: NodeBuilder| {
+            builder
+                .client_layer(Recorder(script.clone(), "client 1"))
+                .client_layer(Recorder(script.clone(), "client 2"))
+                .server_layer(Recorder(script.clone(), "server"))
+        };
+        let test = async |fixture: &Fixture| {
+            let probe = fixture.puppet("p");
+            assert_eq!(probe.add(2).await.unwrap(), 2);
+            let ways = [
+                "client 1 in Probe/add on p",
+                "client 2 in Probe/add on p",
+                "server in Probe/add on p",
+                "server out Ok(Replied)",
+                "client 2 out Ok(Replied)",
+                "client 1 out Ok(Replied)",
+            ];
+            assert_eq!(script.lines(), ways);
+            let error = probe.relay(&["no colon".to_owned()]).await.unwrap_err();
+            assert!(matches!(error, CallError::Application(_)), "{error}");
+            assert_eq!(script.lines().last().map(String::as_str), Some("client 1 out Ok(ApplicationError)"));
+            assert_eq!(probe.panic("no").await.unwrap_err().kind(), FailureKind::Panicked);
+            assert_eq!(script.lines().last().map(String::as_str), Some("client 1 out Err(Panicked)"));
+        };
+        runtime(path).block_on(async { test(&Fixture::with(path, layers).await).await });
     }
 }
 
-#[tokio::test]
-async fn a_layer_of_either_side_can_refuse_a_call() {
-    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
-        for side in ["client", "server"] {
-            let script = Script::default();
-            let recorder = Recorder(script.clone(), "layer");
-            let node = Node::builder().local_calls(path);
-            let node =
-                if side == "client" { node.client_layer(recorder) } else { node.server_layer(recorder) };
-            let node = node.build().unwrap();
-            let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
-            server.register("look", Looker(script)).unwrap();
-            let look = LookClient::on(&node, &node.resolver(), "look");
+#[test]
+fn a_layer_of_either_side_can_refuse_a_call() {
+    for side in ["client", "server"] {
+        let configure = |builder: NodeBuilder| {
+            let recorder = Recorder(Script::default(), "layer");
+            if side == "client" { builder.client_layer(recorder) } else { builder.server_layer(recorder) }
+        };
+        on_each_path_with(configure, async |fixture| {
+            fixture.server.register("look", Looker(Script::default())).unwrap();
+            let look = LookClient::on(&fixture.node, &fixture.server.resolver(), "look");
             let failure = look.look().metadata("tenant", "stranger").await.unwrap_err();
             assert_eq!((failure.kind(), failure.detail()), (FailureKind::Denied, "not for strangers"));
             assert_eq!(failure.method(), "Look/look");
             look.look().metadata("tenant", "friend").await.unwrap();
-        }
+        });
     }
 }
 

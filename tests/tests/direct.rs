@@ -2,10 +2,10 @@
 
 use std::panic::AssertUnwindSafe;
 
-use actor_runtime::{FailureKind, LocalCalls, prelude::*};
+use actor_runtime::{FailureKind, prelude::*};
 use futures::FutureExt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tests::{Fixture, on_each_path};
+use tests::{Fixture, Path, on_each_path};
 
 /// Is another value after each way.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ async fn first_panic<O>(call: impl Fn() -> actor_runtime::Call<O>) -> Option<Str
 
 #[tokio::test]
 async fn values_that_change_on_the_way_are_seen_in_debug_builds_and_the_caller_is_told() {
-    let fixture = Fixture::new(LocalCalls::Direct).await;
+    let fixture = Fixture::new(Path::Direct).await;
     fixture.server.register("vase", Vase).unwrap();
     let vase = FragileClient::on(&fixture.node, &fixture.server.resolver(), "vase");
     assert!(vase.alive().await.unwrap());

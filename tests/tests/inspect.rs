@@ -7,13 +7,12 @@ use std::{
 };
 
 use actor_runtime::{
-    Actor, ActorServer, Delivery, FailureKind, Health, LocalCalls, Overflow, RegisterError, Resolver,
-    ServiceClient, actor_service,
+    Actor, Delivery, FailureKind, Health, Overflow, RegisterError, Resolver, ServiceClient, actor_service,
     inspect::{self, ActorHealth, ActorState, HookAnswer, InspectClient, InspectError, ServerHealth},
     service::{Access, MethodTimeout, Service},
 };
 use futures::{FutureExt, future::join_all};
-use tests::{Fixture, ProbeClient, ProbeService, Puppet, on_each_path};
+use tests::{Fixture, Path, ProbeClient, ProbeService, Puppet, on_each_path, on_each_path_but};
 
 /// An actor that says of itself what its test wants.
 struct Patient {
@@ -98,13 +97,13 @@ const OK: HookAnswer = HookAnswer::Said(Health::Ok);
 
 #[test]
 fn an_idle_actor_is_well_and_has_nothing_to_do() {
-    on_each_path(async |fixture| {
+    on_each_path_but(&[Path::Quic], "a minute of real time", async |fixture| {
         let probe = fixture.puppet("p");
         probe.add(1).await.unwrap();
-        tokio::time::advance(Duration::from_secs(60)).await;
+        fixture.pass(Duration::from_secs(60)).await;
         let health = health(fixture).await;
         assert!(!health.draining);
-        assert_eq!(health.uptime, Duration::from_secs(60));
+        fixture.check_time(health.uptime, Duration::from_secs(60));
         assert_eq!(health.actors.len(), 1, "the server's own actor is not listed");
         let actor = &health.actors[0];
         assert_eq!((&*actor.name, &actor.state, &actor.health), ("p", &ActorState::Idle, &OK));
@@ -115,21 +114,21 @@ fn an_idle_actor_is_well_and_has_nothing_to_do() {
 
 #[test]
 fn an_actor_in_an_exclusive_turn_is_busy_and_not_waited_for() {
-    on_each_path(async |fixture| {
+    on_each_path_but(&[Path::Quic], "seven seconds of real time", async |fixture| {
         let probe = fixture.configured("p", |registration| registration.mailbox(2));
         fixture.puppet("other");
         let test = async {
             fixture.script.seen("held begins").await;
             let mut calls = pin!(join_all((0..5).map(|_| probe.add(1))));
             assert!(calls.as_mut().now_or_never().is_none());
-            tokio::time::advance(Duration::from_secs(7)).await;
+            fixture.pass(Duration::from_secs(7)).await;
             let asked = tokio::time::Instant::now();
             let health = health(fixture).await;
-            assert_eq!(asked.elapsed(), inspect::MAX_WAIT);
+            fixture.check_time(asked.elapsed(), inspect::MAX_WAIT);
             let actor = health.actor("p").unwrap();
             assert_eq!((&actor.state, &actor.health), (&ActorState::Running, &HookAnswer::Busy));
             assert_eq!(counts(actor), (2, 3, 1));
-            assert_eq!(actor.since_progress, Duration::from_secs(7) + inspect::MAX_WAIT);
+            fixture.check_time(actor.since_progress, Duration::from_secs(7) + inspect::MAX_WAIT);
             assert_eq!(health.actor("other").unwrap().health, OK, "the others are asked all the same");
             fixture.script.open("held");
             calls.await
@@ -192,10 +191,11 @@ fn an_actor_with_suspended_shared_turns_is_asked_in_front_of_its_queue() {
                 fixture.script.seen("two begins").await;
                 let mut behind = pin!(futures::future::join(probe.exclusive("alone"), probe.shared("late")));
                 assert!(behind.as_mut().now_or_never().is_none());
+                fixture.settle().await;
                 let asked = tokio::time::Instant::now();
                 let actor = of_p(fixture).await;
                 assert_eq!((counts(&actor), &actor.health), ((2, 0, 2), &OK));
-                assert_eq!(asked.elapsed(), Duration::ZERO);
+                fixture.check_time(asked.elapsed(), Duration::ZERO);
                 for name in ["one", "two", "alone", "late"] {
                     fixture.script.open(name);
                 }
@@ -232,7 +232,7 @@ fn callers_that_left_are_not_counted() {
 
 #[test]
 fn an_actor_whose_handler_blocks_its_thread_is_busy_and_shows_for_how_long() {
-    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
+    for path in Path::ALL {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
         runtime.block_on(async {
@@ -279,26 +279,28 @@ fn an_actor_that_panicked_says_where_and_what() {
 
 #[test]
 fn time_since_progress_begins_anew_with_every_turn() {
-    on_each_path(async |fixture| {
+    on_each_path_but(&[Path::Quic], "eighteen seconds of real time", async |fixture| {
         let probe = fixture.puppet("p");
         let (first, second) = (probe.clone(), probe.clone());
         let test = async {
             fixture.script.seen("first begins").await;
-            tokio::time::advance(Duration::from_secs(10)).await;
-            assert_eq!(of_p(fixture).await.since_progress, Duration::from_secs(10));
+            fixture.pass(Duration::from_secs(10)).await;
+            fixture.check_time(of_p(fixture).await.since_progress, Duration::from_secs(10));
             let starts = async {
                 fixture.script.seen("second begins").await;
-                assert_eq!(of_p(fixture).await.since_progress, Duration::ZERO);
-                tokio::time::advance(Duration::from_secs(3)).await;
-                assert_eq!(of_p(fixture).await.since_progress, Duration::from_secs(3));
+                fixture.check_time(of_p(fixture).await.since_progress, Duration::ZERO);
+                fixture.pass(Duration::from_secs(3)).await;
+                fixture.check_time(of_p(fixture).await.since_progress, Duration::from_secs(3));
                 fixture.script.open("second");
             };
             let (second, ()) = tokio::join!(second.shared("second"), starts);
             second.unwrap();
-            assert_eq!(of_p(fixture).await.since_progress, Duration::ZERO, "a turn has ended");
-            tokio::time::advance(Duration::from_secs(5)).await;
+            // A turn has ended.
+            fixture.check_time(of_p(fixture).await.since_progress, Duration::ZERO);
+            fixture.pass(Duration::from_secs(5)).await;
             let actor = of_p(fixture).await;
-            assert_eq!((actor.running, actor.since_progress), (1, Duration::from_secs(5)));
+            assert_eq!(actor.running, 1);
+            fixture.check_time(actor.since_progress, Duration::from_secs(5));
             fixture.script.open("first");
         };
         let (first, ()) = tokio::join!(first.shared("first"), test);
@@ -380,7 +382,7 @@ fn actors_are_listed_with_what_was_said_of_them() {
         assert!(actors[0].metadata.is_empty());
         let metadata = [("gpu", "2"), ("zone", "b")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(actors[1].metadata, metadata.clone().into());
-        assert_eq!((actors[1].generation, actors[1].id.node()), (0, fixture.node.id()));
+        assert_eq!((actors[1].generation, actors[1].id.node()), (0, fixture.server.node().id()));
         let registered = actors[1].registered;
         assert!(before <= registered + Duration::from_millis(1) && at_most(registered));
         // Whoever resolves the name learns it too.
@@ -534,6 +536,7 @@ fn a_server_that_is_draining_says_so_and_is_gone_afterwards() {
             fixture.script.seen("held begins").await;
             let mut queued = pin!(probe.add(1));
             assert!(queued.as_mut().now_or_never().is_none());
+            fixture.settle().await;
             let mut shutdown = pin!(fixture.server.shutdown(Duration::from_secs(5)));
             assert!(futures::poll!(shutdown.as_mut()).is_pending());
             let looks = async {
@@ -558,7 +561,7 @@ fn a_server_that_is_draining_says_so_and_is_gone_afterwards() {
         let failure = inspect(fixture).health().await.unwrap_err();
         assert_eq!(failure.delivery(), Delivery::NotDelivered);
 
-        let again = ActorServer::bind_on(&fixture.node, "loopback:0").await.unwrap();
+        let again = fixture.another_server("again").await;
         let health =
             InspectClient::on(&fixture.node, &again.resolver(), inspect::NAME).health().await.unwrap();
         assert!(!health.draining && health.actors.is_empty());

@@ -6,7 +6,7 @@ use actor_runtime::{
     BindError, Config, Delivery, FailureKind, FixedResolver, LocalCalls, Namespace, Node, NodeError,
     RegisterError, prelude::*,
 };
-use tests::{Fixture, ProbeClient, on_each_path};
+use tests::{Fixture, Path, ProbeClient, on_each_path};
 
 #[test]
 fn an_unknown_actor_is_told_with_what_exists() {
@@ -60,7 +60,8 @@ fn a_service_that_the_actor_does_not_serve_is_unimplemented() {
 fn namespaces_do_not_meet_by_accident() {
     on_each_path(async |fixture| {
         fixture.puppet("p");
-        let elsewhere = Node::builder().namespace(Namespace::new("job-7").unwrap()).build().unwrap();
+        let elsewhere = fixture.another_node("elsewhere").namespace(Namespace::new("job-7").unwrap());
+        let elsewhere = elsewhere.build().unwrap();
         let failure = ProbeClient::on(&elsewhere, &fixture.resolver, "p").total().await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::NotFound);
         let text = "no actor is registered as \"p\" in namespace job-7; there is \"p\" in <local>";
@@ -126,14 +127,14 @@ fn another_version_of_a_service_is_told_and_hurts_nobody() {
         let greet = old.greet("a".into(), "b".into()).await.unwrap_err();
         assert_eq!((echo.delivery(), greet.delivery()), (Delivery::NotDelivered, Delivery::NotDelivered));
         match fixture.path {
-            LocalCalls::Encoded => {
+            Path::Loopback | Path::Simulated | Path::Quic => {
                 assert_eq!(
                     (echo.kind(), greet.kind()),
                     (FailureKind::SchemaMismatch, FailureKind::SchemaMismatch)
                 );
                 assert!(echo.detail().contains("build both from the same version of the service"), "{echo}");
             }
-            LocalCalls::Direct => {
+            Path::Direct => {
                 assert_eq!((echo.kind(), greet.kind()), (FailureKind::Malformed, FailureKind::Malformed));
                 assert!(echo.detail().starts_with("the arguments: `a` cannot be decoded: "), "{echo}");
                 assert!(
@@ -197,7 +198,7 @@ async fn what_is_too_large_is_refused_where_it_is_made() {
 
 #[tokio::test]
 async fn metadata_beyond_its_bounds_fails_the_call() {
-    let fixture = Fixture::new(LocalCalls::Direct).await;
+    let fixture = Fixture::new(Path::Direct).await;
     let probe = fixture.puppet("p");
     let failure = probe.total().metadata("token", "x".repeat(9000)).await.unwrap_err();
     assert_eq!((failure.kind(), failure.delivery()), (FailureKind::TooLarge, Delivery::NotDelivered));
@@ -247,11 +248,11 @@ fn there_is_no_context_outside_a_turn() {
 #[test]
 fn addresses_that_cannot_be_bound_say_why() {
     on_each_path(async |fixture| {
-        let node = Node::builder().build().unwrap();
+        let node = fixture.another_node("server").build().unwrap();
         let taken = fixture.server.address().to_string();
         let error = ActorServer::bind_on(&node, &taken).await.unwrap_err();
         assert!(matches!(error, BindError::Taken { .. }), "{error}");
-        let error = ActorServer::bind_on(&fixture.node, "loopback:0").await.unwrap_err();
+        let error = ActorServer::bind_on(fixture.server.node(), "loopback:0").await.unwrap_err();
         assert!(matches!(error, BindError::Listening { .. }), "{error}");
         let error = ActorServer::bind_on(&node, "nonsense").await.unwrap_err();
         assert!(error.to_string().contains("write `127.0.0.1:7000`"), "{error}");
@@ -283,7 +284,12 @@ fn nothing_listens_at_an_address_any_more() {
             failure.detail().contains("no server of this process listens at loopback:4000000000"),
             "{failure}"
         );
-        let failure = ProbeClient::on(&fixture.node, &resolver, "q").total().await.unwrap_err();
-        assert_eq!(failure.kind(), FailureKind::Unreachable);
+        if fixture.path.crosses_nodes() {
+            let failure = ProbeClient::on(&fixture.node, &resolver, "q").total().await.unwrap_err();
+            assert_eq!(
+                (failure.kind(), failure.delivery()),
+                (FailureKind::Unreachable, Delivery::NotDelivered)
+            );
+        }
     });
 }

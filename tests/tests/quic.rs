@@ -17,7 +17,7 @@ use actor_runtime::{
     TrustError,
 };
 use futures::future::join_all;
-use tests::{PostClient, Window, cluster, faults::BOUND, node, trust};
+use tests::{PostClient, Window, cluster, faults::BOUND, member, node};
 
 async fn server(authority: &Authority, name: &str) -> ActorServer {
     let server = ActorServer::bind_on(&node(authority, name), "127.0.0.1:0").await.unwrap();

@@ -1,6 +1,6 @@
 //! S12: an actor id names one registration; a client of a name follows the name, a pinned one never does.
 
-use actor_runtime::{ActorServer, Delivery, FailureKind, LocalCalls, Node, RegisterError, ServiceClient};
+use actor_runtime::{Delivery, FailureKind, RegisterError, ServiceClient};
 use tests::{ProbeClient, Puppet, on_each_path};
 
 #[test]
@@ -12,7 +12,21 @@ fn every_registration_has_an_id_of_its_own() {
         fixture.puppet("p");
         let second = probe.pinned().await.unwrap().pinned_actor().unwrap();
         assert_ne!(first, second);
-        assert_eq!((first.node(), second.node()), (fixture.node.id(), fixture.node.id()));
+        let serving = fixture.server.node().id();
+        assert_eq!((first.node(), second.node()), (serving, serving));
+    });
+}
+
+/// A connection knows which actor a name meant; it is asked which one it means now.
+#[test]
+fn a_client_is_pinned_to_the_registration_that_has_the_name_now() {
+    on_each_path(async |fixture| {
+        let probe = fixture.puppet("p");
+        probe.add(1).await.unwrap();
+        fixture.server.unregister("p").await;
+        fixture.puppet("p");
+        let pinned = probe.pinned().await.unwrap();
+        assert_eq!(pinned.add(1).await.unwrap(), 1);
     });
 }
 
@@ -25,8 +39,7 @@ fn a_client_of_a_name_follows_it_to_another_registration_and_to_another_node() {
         fixture.puppet("p");
         assert_eq!(probe.add(1).await.unwrap(), 1);
 
-        let other = Node::builder().local_calls(LocalCalls::Encoded).build().unwrap();
-        let server = ActorServer::bind_on(&other, "loopback:0").await.unwrap();
+        let server = fixture.another_server("other").await;
         let puppet =
             Puppet { script: fixture.script.clone(), resolver: fixture.resolver.clone(), total: 100 };
         server.register("p", puppet).unwrap();
@@ -73,6 +86,7 @@ fn unregistering_runs_what_is_queued_first() {
         let probe = fixture.puppet("p");
         let unregisters = async {
             fixture.script.seen("running begins").await;
+            fixture.settle().await;
             let ((), gone) = tokio::join!(
                 async {
                     tokio::task::yield_now().await;

@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::join_all;
 use proptest::prelude::*;
-use tests::{Fixture, on_each_path};
+use tests::{Fixture, Path, on_each_path, on_each_path_but};
 use tokio::task::yield_now;
 
 /// Lets every task that can go on do so.
@@ -90,7 +90,7 @@ fn readers_behind_a_writer_wait_so_neither_kind_starves() {
 fn parallel_turns_run_on_several_threads_at_once() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
     runtime.block_on(async {
-        let fixture = Fixture::new(actor_runtime::LocalCalls::Direct).await;
+        let fixture = Fixture::new(Path::Direct).await;
         let probe = fixture.configured("p", |registration| registration.parallel(2));
         // Each blocks a thread until both are there: on one task this would never end.
         let test = async {
@@ -151,7 +151,8 @@ fn overlap_is_bounded_where_the_registration_says_so() {
 
 #[test]
 fn a_busy_actor_lets_other_tasks_run() {
-    on_each_path(async |fixture| {
+    let reason = "a task that never waits holds up simulated time";
+    on_each_path_but(&[Path::Simulated], reason, async |fixture| {
         let probe = fixture.configured("p", |registration| registration.mailbox(10_000));
         let turns_of_others = Arc::new(AtomicU64::new(0));
         let counter = turns_of_others.clone();
@@ -202,7 +203,7 @@ proptest! {
                     for (_, name) in calls.iter().zip(&names).filter(|(call, _)| call.ends == step) {
                         fixture.script.open(name);
                     }
-                    tokio::time::advance(Duration::from_millis(1)).await;
+                    fixture.pass(Duration::from_millis(1)).await;
                     settle().await;
                 }
             };
@@ -245,7 +246,7 @@ fn a_shared_turn_does_not_wait_for_an_exclusive_one_whose_caller_left() {
             assert!(futures::poll!(&mut left).is_pending());
             let leave = async {
                 // The turns of the actor have seen by now what they wait for.
-                tokio::time::advance(Duration::from_millis(1)).await;
+                fixture.pass(Duration::from_millis(1)).await;
                 drop(left);
             };
             let (second, ()) = tokio::join!(probe.shared("second").timeout(Duration::from_secs(1)), async {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actor_runtime::{ActorServer, FailureKind, LocalCalls, Node, prelude::*};
+use actor_runtime::{FailureKind, prelude::*};
 use tests::{ProbeClient, on_each_path};
 
 fn route(hops: &[&str]) -> Vec<String> {
@@ -141,8 +141,7 @@ fn a_task_of_the_context_starts_a_chain_of_its_own() {
 #[test]
 fn circles_are_seen_across_nodes() {
     on_each_path(async |fixture| {
-        let other = Node::builder().local_calls(LocalCalls::Encoded).build().unwrap();
-        let server = ActorServer::bind_on(&other, "loopback:0").await.unwrap();
+        let server = fixture.another_server("other").await;
         let puppet =
             tests::Puppet { script: fixture.script.clone(), resolver: fixture.resolver.clone(), total: 0 };
         server.register("far", puppet).unwrap();

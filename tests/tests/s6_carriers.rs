@@ -16,10 +16,10 @@ use actor_runtime::{
     BoxFuture, BoxStream, Failure, FixedResolver, Layer, LayerCall, Namespace, Next, ResolveError,
     ResolveResult, Resolver, Status, prelude::*,
 };
-use actor_runtime::{Delivery, FailureKind, LocalCalls, Node};
+use actor_runtime::{Delivery, FailureKind, Node};
 use futures::FutureExt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tests::{Fixture, ProbeClient, Puppet, Script, on_each_path};
+use tests::{Fixture, Path, ProbeClient, Puppet, Script, on_each_path};
 
 /// An argument that does what it should not.
 #[derive(Default)]
@@ -100,7 +100,7 @@ fn an_argument_that_cannot_be_written_fails_its_own_call_only() {
             let (broken, next) = tokio::join!(broken, bench.take(Fuse::default()));
             match broken {
                 // Direct calls are written now and then only, and never in release builds.
-                Ok(()) => assert_eq!(fixture.path, LocalCalls::Direct),
+                Ok(()) => assert_eq!(fixture.path, Path::Direct),
                 Err(failure) => {
                     let what = (failure.kind(), failure.delivery());
                     assert_eq!(what, (FailureKind::Malformed, Delivery::NotDelivered), "{failure}");
@@ -174,13 +174,10 @@ impl Layer for Idle {
 
 #[test]
 fn a_server_layer_that_ends_a_call_without_a_reply_is_told_off() {
-    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
-        block_on(async {
-            let node = Node::builder().local_calls(path).server_layer(Idle).build().unwrap();
-            let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
-            let script = Script::default();
-            server.register("bench", Wood(script)).unwrap();
-            let bench = BenchClient::on(&node, &FixedResolver::new([("bench", server.address())]), "bench");
+    for path in Path::ALL {
+        tests::runtime(path).block_on(async {
+            let fixture = Fixture::with(path, |builder| builder.server_layer(Idle)).await;
+            let bench = bench(&fixture);
             let failure = bench.take(Fuse::default()).await.unwrap_err();
             assert_eq!((failure.kind(), failure.delivery()), (FailureKind::Internal, Delivery::NotDelivered));
             assert_eq!(
@@ -231,7 +228,7 @@ fn a_resolver_that_panics_fails_the_calls_that_wait_and_no_later_one() {
 
 #[test]
 fn a_call_on_a_node_whose_runtime_has_ended_fails_at_once() {
-    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
+    for path in Path::ALL {
         let runtime = runtime();
         let (probe, _server) = runtime.block_on(async {
             let fixture = Fixture::new(path).await;
@@ -250,7 +247,7 @@ fn a_call_on_a_node_whose_runtime_has_ended_fails_at_once() {
 #[test]
 fn an_actor_whose_runtime_ended_before_it_ran_takes_no_calls() {
     let ended = runtime();
-    let fixture = ended.block_on(Fixture::new(LocalCalls::Encoded));
+    let fixture = ended.block_on(Fixture::new(Path::Loopback));
     drop(ended);
     let puppet = Puppet { script: fixture.script.clone(), resolver: fixture.resolver.clone(), total: 0 };
     fixture.server.registration("p", puppet).register().unwrap();

@@ -6,9 +6,9 @@
 
 use std::{pin::pin, time::Duration};
 
-use actor_runtime::{CallOptions, Config, Delivery, FailureKind, LocalCalls, Node, prelude::*};
+use actor_runtime::{CallOptions, Config, Delivery, FailureKind, Node, prelude::*};
 use futures::future::join_all;
-use tests::{Fixture, ProbeClient, on_each_path};
+use tests::{Fixture, Path, ProbeClient, on_each_path};
 
 #[test]
 fn a_call_has_the_default_deadline_of_30_seconds() {
@@ -129,7 +129,7 @@ fn many_deadlines_are_each_met_on_time() {
 
 #[test]
 fn a_dropped_server_ends_what_is_running_and_what_is_queued() {
-    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
+    for path in Path::ALL {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -153,7 +153,7 @@ fn a_dropped_server_ends_what_is_running_and_what_is_queued() {
 
 #[test]
 fn calls_end_when_the_runtime_of_the_node_ends_under_them() {
-    for path in [LocalCalls::Direct, LocalCalls::Encoded] {
+    for path in Path::ALL {
         let (give, take) = std::sync::mpsc::channel();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let thread = std::thread::Builder::new().spawn(move || {
@@ -185,7 +185,7 @@ fn calls_end_when_the_runtime_of_the_node_ends_under_them() {
 fn a_handler_that_never_returns_and_one_that_blocks_do_not_hold_up_a_shutdown() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
     runtime.block_on(async {
-        let fixture = Fixture::new(LocalCalls::Direct).await;
+        let fixture = Fixture::new(Path::Direct).await;
         let (stuck, blocking) = (fixture.puppet("stuck"), fixture.puppet("blocking"));
         let (done, pool) = (fixture.puppet("done"), fixture.script.clone());
         done.add(1).await.unwrap();

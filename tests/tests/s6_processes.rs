@@ -15,9 +15,8 @@ use futures::future::join_all;
 use tests::{
     PostClient, Window, cluster,
     faults::{BOUND, Fault, IN_FLIGHT, strike},
-    node,
+    member, node,
     process::{Server, identity},
-    trust,
 };
 use tokio::time::sleep;
 
@@ -169,7 +168,7 @@ async fn a_server_that_is_asked_to_end_finishes_what_it_has_begun() {
 async fn handlers_that_block_every_thread_of_the_server_for_ten_seconds_lose_no_connection() {
     let authority = cluster();
     let far = runtime(2);
-    let trust = trust(&authority, "server");
+    let trust = member(&authority, "server");
     let serving = far.spawn(async move {
         let far_node = Node::builder().trust(trust).build().unwrap();
         let server = ActorServer::bind_on(&far_node, "127.0.0.1:0").await.unwrap();

@@ -39,6 +39,8 @@ fn a_running_exclusive_turn_goes_on_to_its_end() {
 fn a_deadline_cancels_as_leaving_does() {
     on_each_path(async |fixture| {
         let probe = fixture.puppet("p");
+        // Connecting takes longer than the calls have.
+        probe.total().await.unwrap();
         probe.shared("late").timeout(Duration::from_millis(10)).await.unwrap_err();
         fixture.script.seen("late dropped").await;
         probe.exclusive("whole").timeout(Duration::from_millis(10)).await.unwrap_err();
