@@ -8,12 +8,14 @@ use std::{pin::pin, time::Duration};
 
 use actor_runtime::{CallOptions, Config, Delivery, FailureKind, Node, prelude::*};
 use futures::future::join_all;
-use tests::{Fixture, Path, ProbeClient, on_each_path};
+use tests::{Fixture, Path, ProbeClient, on_each_path, on_each_path_but};
 
 #[test]
 fn a_call_has_the_default_deadline_of_30_seconds() {
-    on_each_path(async |fixture| {
+    on_each_path_but(&[Path::Quic], "half a minute of real time", async |fixture| {
         let probe = fixture.puppet("p");
+        // Connecting takes some of a call's time.
+        probe.total().await.unwrap();
         assert_eq!(probe.remaining().await.unwrap(), Some(30_000));
         let started = tokio::time::Instant::now();
         let failure = probe.shared("never").await.unwrap_err();
@@ -50,14 +52,18 @@ fn the_call_goes_before_the_client_the_method_and_the_node() {
         fixture.server.register("clock", Clock).unwrap();
         let clock = ClockedClient::on(&fixture.node, &fixture.server.resolver(), "clock");
         let second = CallOptions::new().timeout(Duration::from_secs(1));
-        assert_eq!(clock.short().await.unwrap(), Some(Duration::from_millis(250)));
         assert_eq!(clock.endless().await.unwrap(), None);
+        let has = |left: Option<Duration>, millis| {
+            // Some of it passes on the way where time is real.
+            let least = if fixture.path.is_paused() { millis } else { millis / 2 };
+            (least..=millis).contains(&left.unwrap().as_millis())
+        };
+        assert!(has(clock.short().await.unwrap(), 250));
         let client = clock.with_options(second);
-        assert_eq!(client.short().await.unwrap(), Some(Duration::from_secs(1)));
-        assert_eq!(client.endless().await.unwrap(), Some(Duration::from_secs(1)));
+        assert!(has(client.short().await.unwrap(), 1_000));
+        assert!(has(client.endless().await.unwrap(), 1_000));
         assert_eq!(client.short().no_timeout().await.unwrap(), None);
-        let five = Duration::from_secs(5);
-        assert_eq!(client.short().timeout(five).await.unwrap(), Some(five));
+        assert!(has(client.short().timeout(Duration::from_secs(5)).await.unwrap(), 5_000));
     });
 }
 
@@ -120,7 +126,8 @@ fn many_deadlines_are_each_met_on_time() {
                 let failure = call.timeout(Duration::from_millis(millis)).await.unwrap_err();
                 assert_eq!(failure.kind(), FailureKind::DeadlineExceeded);
                 let late = started.elapsed().saturating_sub(Duration::from_millis(millis));
-                assert!(late <= Duration::from_millis(25), "{late:?} late");
+                let most = if fixture.path.is_paused() { 25 } else { 250 };
+                assert!(late <= Duration::from_millis(most), "{late:?} late");
             }
         });
         join_all(calls).await;
@@ -130,9 +137,7 @@ fn many_deadlines_are_each_met_on_time() {
 #[test]
 fn a_dropped_server_ends_what_is_running_and_what_is_queued() {
     for path in Path::ALL {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(async {
+        tests::runtime(path).block_on(async {
             let fixture = Fixture::new(path).await;
             let probe = fixture.puppet("p");
             let Fixture { node: _node, server, script, .. } = fixture;
@@ -143,7 +148,9 @@ fn a_dropped_server_ends_what_is_running_and_what_is_queued() {
             let (running, queued, ()) = tokio::join!(probe.exclusive("running"), probe.add(1), drops);
             let (running, queued) = (running.unwrap_err(), queued.unwrap_err());
             assert_eq!((running.kind(), running.delivery()), (FailureKind::Stopped, Delivery::Unknown));
-            assert_eq!((queued.kind(), queued.delivery()), (FailureKind::Stopped, Delivery::NotDelivered));
+            // Between nodes the connection ends at once, and takes the actor's own words with it.
+            let known = if path.crosses_nodes() { Delivery::Unknown } else { Delivery::NotDelivered };
+            assert_eq!((queued.kind(), queued.delivery()), (FailureKind::Stopped, known));
             assert!(queued.detail().contains("dropped without a shutdown"), "{queued}");
             let later = probe.add(1).await.unwrap_err();
             assert!(matches!(later.kind(), FailureKind::Stopped | FailureKind::Unreachable), "{later}");
@@ -216,6 +223,7 @@ fn a_graceful_shutdown_runs_what_is_queued_and_refuses_what_comes_later() {
             let mut shutdown = pin!(fixture.server.shutdown(Duration::from_secs(5)));
             fixture.script.seen("running begins").await;
             assert!(futures::poll!(queued.as_mut()).is_pending());
+            fixture.settle().await;
             assert!(futures::poll!(shutdown.as_mut()).is_pending());
             let refused = probe.add(10).await.unwrap_err();
             assert_eq!((refused.kind(), refused.delivery()), (FailureKind::Stopped, Delivery::NotDelivered));
