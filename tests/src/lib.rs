@@ -8,6 +8,7 @@ mod probe;
 pub mod process;
 pub mod raw;
 mod script;
+pub mod simulation;
 pub mod wire;
 
 pub use fixture::{Fixture, Path, on_each_path, on_each_path_but, on_path, runtime, trust};

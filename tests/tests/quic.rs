@@ -185,7 +185,7 @@ async fn development_domain() {
     let other = Node::builder().trust(Trust::development().unwrap()).build().unwrap();
     assert_eq!(client(&other, server.address()).echo(1).await.unwrap(), 1);
     // A cluster has another authority.
-    let stranger = Node::builder().trust(trust(&cluster(), "stranger")).build().unwrap();
+    let stranger = Node::builder().trust(member(&cluster(), "stranger")).build().unwrap();
     let failure = client(&stranger, server.address()).echo(1).await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Unauthenticated, "{failure}");
 }
