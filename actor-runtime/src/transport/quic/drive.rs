@@ -49,6 +49,8 @@ struct Driver {
     /// The other side has opened its control stream, its lane.
     control: AtomicBool,
     lane: AtomicBool,
+    /// Counts what arrives of bodies.
+    arrived: AtomicU32,
 }
 
 /// A stream that was reset or stopped because nobody needs it any more.
@@ -73,6 +75,7 @@ pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, i
         written: AtomicU64::new(0),
         control: AtomicBool::new(false),
         lane: AtomicBool::new(false),
+        arrived: AtomicU32::new(0),
     });
     let cut_off = CutOff(link.clone());
     drop(task::spawn(handle, async move {
@@ -159,6 +162,17 @@ impl Driver {
         }
         self.link.unread();
         None
+    }
+
+    /// Ends when nothing has arrived of any body for too long.
+    async fn patience(&self) {
+        loop {
+            let before = self.arrived.load(Ordering::Relaxed);
+            clock::sleep_until(clock::now() + config::STREAM_PATIENCE).await;
+            if self.arrived.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
     }
 
     fn keep(&self, receiving: bool, kind: StreamKind, task: &Task<()>) {
@@ -390,7 +404,7 @@ async fn beginning(driver: &Driver, stream: &mut RecvStream) -> Option<(StreamKi
         }
         let chunk = tokio::select! {
             chunk = stream.read_chunk(64 * 1024, true) => chunk.ok()??.bytes,
-            () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
+            () = driver.patience() => {
                 driver.link.silent("a stream did not say what it is for");
                 return None;
             }
@@ -485,11 +499,12 @@ async fn receive(driver: &Driver, stream: &mut RecvStream, kind: StreamKind, res
         }
         let taken = tokio::select! {
             taken = stream.read_chunks(&mut chunks) => taken.ok()?,
-            () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
+            () = driver.patience() => {
                 driver.link.silent("a body was begun and not ended");
                 return None;
             }
         };
+        driver.arrived.fetch_add(1, Ordering::Relaxed);
         let Some(taken) = taken else {
             if (body.len() as u64) < length {
                 driver.link.violated("a body is shorter than was said");
