@@ -1,12 +1,13 @@
 //! The settings of quinn, and why each is what it is.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use quinn::{
-    ClientConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, ServerConfig, TransportConfig, VarInt,
+    ClientConfig, EndpointConfig, ServerConfig, TransportConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 
+use super::ids::Ids;
 use crate::{
     node::Config,
     trust::{Trust, TrustError},
@@ -18,7 +19,8 @@ pub(super) const FIRST_STREAMS: u32 = 64;
 /// The most that it grows to.
 pub(super) const MOST_STREAMS: u32 = 1024;
 
-/// How long a stream may stand still in the middle of a frame or a body's beginning.
+/// How long a peer may be in the middle of something and send nothing of it. Bodies stand behind each other, and behind
+/// what was lost: one may stand still as long as others arrive.
 pub(super) const STREAM_PATIENCE: Duration = Duration::from_secs(10);
 
 fn transport(config: &Config, keep_alive: bool) -> Arc<TransportConfig> {
@@ -65,33 +67,15 @@ pub(super) fn server(trust: &Trust, config: &Config) -> Result<ServerConfig, Tru
 
 /// For sockets. The key of stateless resets is the identity's: so a server that was killed and started again tells its
 /// old callers at once that their connections are gone.
-pub(super) fn endpoint(trust: &Trust, random: u64, seed: Option<[u8; 32]>) -> EndpointConfig {
+pub(super) fn endpoint(trust: &Trust, seed: Option<[u8; 32]>) -> io::Result<EndpointConfig> {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, trust.identity().secret());
     let reset = ring::hmac::sign(&key, b"actor stateless reset");
     let mut endpoint =
         EndpointConfig::new(Arc::new(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, reset.as_ref())));
-    endpoint.cid_generator(move || Box::new(AnyId(fastrand::Rng::with_seed(random))));
+    let ids = Ids::new()?;
+    endpoint.cid_generator(move || Box::new(ids.clone()));
     endpoint.rng_seed(seed);
-    endpoint
-}
-
-/// Makes ids of connections. quinn's own generator knows its ids by a key that ends with the process, and packets with
-/// other ids are not answered: a server that was started again would not tell anybody that his connection is gone.
-#[derive(Debug)]
-struct AnyId(fastrand::Rng);
-
-impl ConnectionIdGenerator for AnyId {
-    fn generate_cid(&mut self) -> ConnectionId {
-        ConnectionId::new(&self.0.u64(..).to_le_bytes())
-    }
-
-    fn cid_len(&self) -> usize {
-        size_of::<u64>()
-    }
-
-    fn cid_lifetime(&self) -> Option<Duration> {
-        None
-    }
+    Ok(endpoint)
 }
 
 fn no_initial_suite(error: quinn::crypto::rustls::NoInitialCipherSuite) -> TrustError {

@@ -179,12 +179,12 @@ impl Endpoints {
             let mut seed = [0; 32];
             seed.as_chunks_mut::<8>().0.iter_mut().for_each(|word| *word = node.random_u64().to_le_bytes());
             let socket = net.bind(host, at.port())?;
-            let settings = config::endpoint(&network.trust, node.random_u64(), Some(seed));
+            let settings = config::endpoint(&network.trust, Some(seed))?;
             let weak = Arc::downgrade(&socket);
             let endpoint = Endpoint::new_with_abstract_socket(settings, server, socket, runtime)?;
             return Ok((endpoint, weak));
         }
-        let settings = config::endpoint(&network.trust, node.random_u64(), None);
+        let settings = config::endpoint(&network.trust, None)?;
         let socket = runtime.wrap_udp_socket(socket(at)?)?;
         let weak = Arc::downgrade(&socket);
         Ok((Endpoint::new_with_abstract_socket(settings, server, socket, runtime)?, weak))

@@ -13,6 +13,7 @@ mod config;
 mod drive;
 mod endpoint;
 mod failures;
+mod ids;
 
 use std::{
     future::Future,
