@@ -23,6 +23,9 @@ fn random_faults_break_no_promise() {
                 "seed {seed}; again: START={seed} SEEDS=1 cargo test -p tests --test simulation -- --nocapture"
             );
             report.wrong.iter().for_each(|wrong| println!("  {wrong}"));
+            if std::env::var_os("STORY").is_some() {
+                println!("{}", report.story);
+            }
             failed.push(seed);
         }
         all.add(report);

@@ -8,8 +8,8 @@ use super::history::{Access, CallRecord, Effect, EffectKind, FaultKind, Inner, O
 
 /// Idle time, keep-alive and what is allowed for timers (S6).
 const DEATH: Duration = Duration::from_millis(2_000 + 750 + 250);
-/// How long word of something may take in bad weather: some packets lost one after the other.
-const WORD: Duration = Duration::from_millis(1_500);
+/// How long word of something may take in bad weather: with nothing heard for longer, a connection is lost.
+const WORD: Duration = Duration::from_secs(2);
 /// How long a caller waits for its server's word on a deadline, and the length of a tick of timers.
 const LATE: Duration = Duration::from_millis(25);
 
@@ -151,11 +151,9 @@ fn order(history: &Inner, wrong: &mut dyn FnMut(&str)) {
         if let Some((overtook, _)) = before.iter().find(|(_, other)| *other > place)
             && (registered.is_zero() || started > registered + DEATH + WORD)
         {
-            let at = effect.at;
-            wrong(&format!(
-                "call {} began at {at:?} after call {overtook} of the same handle, which was made later",
-                effect.call
-            ));
+            let other = &history.calls[*overtook as usize];
+            let number = effect.call;
+            wrong(&format!("call {number} of {call:?} began after call {overtook} of {other:?}: {effect:?}"));
         }
         before.push((effect.call, place));
     }

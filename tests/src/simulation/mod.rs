@@ -26,6 +26,8 @@ pub struct Report {
     pub longest: Duration,
     /// How much time was simulated.
     pub time: Duration,
+    /// All that happened, if something was found wrong.
+    pub story: String,
 }
 
 /// The run of a seed.
@@ -44,8 +46,9 @@ pub fn simulate(seed: u64) -> Report {
     drop(runtime);
     let inner = history.look();
     let (wrong, longest) = checks::check(&inner);
+    let story = if wrong.is_empty() { String::new() } else { story(&inner) };
     let time = inner.calls.iter().filter_map(|call| Some(call.end?.1)).max().unwrap_or_default();
-    Report { wrong, digest: digest(&inner, &net), counts: counts(&inner), longest, time }
+    Report { wrong, digest: digest(&inner, &net), counts: counts(&inner), longest, time, story }
 }
 
 impl Report {
@@ -69,6 +72,15 @@ impl fmt::Display for Report {
         writeln!(f, "{:>10}  seconds simulated", self.time.as_secs())?;
         write!(f, "{:>8}ms  longest pending after the callee had died", self.longest.as_millis())
     }
+}
+
+fn story(history: &Inner) -> String {
+    let calls = history.calls.iter().enumerate().map(|(number, call)| format!("{number}: {call:?}"));
+    let registrations = history.registrations.iter().enumerate();
+    let registrations = registrations.map(|(number, registered)| format!("{number}: {registered:?}"));
+    let effects = history.effects.iter().map(|effect| format!("{effect:?}"));
+    let faults = history.faults.iter().map(|fault| format!("{fault:?}"));
+    calls.chain(registrations).chain(faults).chain(effects).collect::<Vec<_>>().join("\n")
 }
 
 fn counts(history: &Inner) -> BTreeMap<String, u64> {

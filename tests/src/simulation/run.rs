@@ -154,7 +154,7 @@ impl Run {
             8..14 => self.calls(self.draw(2..25), Kind::Plain),
             14..18 => self.calls(self.draw(1..8), Kind::Left),
             18..22 => self.calls(self.draw(1..8), Kind::Hasty),
-            22..25 => self.calls(self.draw(1..5), Kind::Large),
+            22..25 => self.calls(self.draw(1..10), Kind::Large),
             25..28 => self.calls(self.draw(1..5), Kind::Slow),
             28..30 => self.with_server(1, Self::kill),
             30..32 => self.cut(FaultKind::Partitioned),
@@ -204,7 +204,9 @@ impl Run {
                 _ if self.draw(0..3) == 0 => self.draw(0..50),
                 _ => 0,
             };
-            let large = if kind == Kind::Large { self.draw(1..300_000) } else { self.draw(0..100) };
+            // Short ones among the long ones, which they must not overtake.
+            let large = kind == Kind::Large && self.draw(0..2) == 0;
+            let large = if large { self.draw(1..300_000) } else { self.draw(0..100) };
             let (reply, ballast) = if self.draw(0..2) == 0 { (large, 1) } else { (1, large) };
             let ballast = Bytes::from(vec![0; ballast as usize]);
             let leaves = (kind == Kind::Left).then(|| Duration::from_millis(self.draw(0..200)));
