@@ -259,3 +259,22 @@ impl Links {
 pub(crate) fn unreachable(detail: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::loopback::Port, *};
+
+    /// It may end on another thread before it has left the table.
+    #[tokio::test]
+    async fn a_connection_that_has_ended_is_not_handed_out() {
+        let [client, server] = [(); 2].map(|()| Node::builder().build().unwrap());
+        let port = Port::bind(0, &server).unwrap();
+        let address = port.address();
+        let links = client.links();
+        let first = links.connect(&client, &address).await.unwrap();
+        first.close("the test ends it");
+        lock(&links.state).by_address.insert(address.clone(), Way::Link(first.clone()));
+        let second = links.connect(&client, &address).await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &second) && !second.has_ended());
+    }
+}
