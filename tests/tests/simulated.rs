@@ -336,6 +336,31 @@ fn the_calls_of_one_handle_start_in_order_whatever_their_sizes() {
     }
 }
 
+#[test]
+fn short_calls_go_ahead_of_a_body_that_is_under_way() {
+    simulate(1, async |pair| {
+        let server = pair.server().await;
+        server.register("bulk", Echo::default()).unwrap();
+        let bulk = BulkClient::on(&pair.client, &server.resolver(), "bulk");
+        let probe = pair.probe();
+        probe.add(1).await.unwrap();
+        bulk.noted().await.unwrap();
+        pair.net.latency(ms(10)..=ms(10)).loss(0.01);
+        let mut body = pin!(bulk.note(1, Bytes::from(vec![0; 4 << 20])));
+        assert!(futures::poll!(body.as_mut()).is_pending());
+        let mut took = Vec::new();
+        for _ in 0..30 {
+            let called = Instant::now();
+            probe.add(1).await.unwrap();
+            took.push(called.elapsed());
+        }
+        assert!(futures::poll!(body.as_mut()).is_pending(), "the body is still under way");
+        took.sort_unstable();
+        assert!(took[15] <= ms(40), "a round trip takes 20 ms, and calls took {took:?}");
+        body.await.unwrap();
+    });
+}
+
 /// What comes behind a long call that is taken back is still behind the long call before that one.
 #[test]
 fn a_long_call_that_is_taken_back_keeps_its_place_for_those_behind_it() {

@@ -34,8 +34,9 @@ fn transport(config: &Config, keep_alive: bool) -> Arc<TransportConfig> {
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(FIRST_STREAMS))
         .datagram_receive_buffer_size(None)
-        // One stream after the other: a small frame is not cut into pieces for fairness.
-        .send_fairness(false)
+        // Without it a stream that was begun is written to its end, whatever the priority of others: the lane would
+        // wait for whole bodies. Bodies do not share all the same, for each has a priority of its own.
+        .send_fairness(true)
         // A lost first packet is sent again after three of these; quinn's default of 333 ms is for the open Internet.
         .initial_rtt(Duration::from_millis(20))
         .stream_receive_window(VarInt::from_u32(8 * 1024 * 1024))

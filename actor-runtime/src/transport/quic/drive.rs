@@ -49,6 +49,8 @@ struct Driver {
     /// The other side has opened its control stream, its lane.
     control: AtomicBool,
     lane: AtomicBool,
+    /// Counts the bodies that were sent.
+    sent: AtomicU32,
     /// Counts what arrives of bodies.
     arrived: AtomicU32,
 }
@@ -75,6 +77,7 @@ pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, i
         written: AtomicU64::new(0),
         control: AtomicBool::new(false),
         lane: AtomicBool::new(false),
+        sent: AtomicU32::new(0),
         arrived: AtomicU32::new(0),
     });
     let cut_off = CutOff(link.clone());
@@ -264,6 +267,9 @@ async fn send(driver: Arc<Driver>, kind: StreamKind, mut body: Bytes, leaving: L
     driver.link.body_held(kind, true);
     let end = body.split_off(body.len().saturating_sub(1));
     let Some(stream) = open(&driver).await else { return };
+    // One after the other, behind the control stream and the lane; an error says that the stream is closed.
+    let place = driver.sent.fetch_add(1, Ordering::Relaxed) % i32::MAX.unsigned_abs();
+    let _ = stream.set_priority(-place.cast_signed());
     // Whether it is finished; one that is not is reset when it is dropped.
     let mut stream = Unfinished(stream, false);
     if write_all(&driver, &mut stream.0, &mut [kind.encode(), body]).await {
