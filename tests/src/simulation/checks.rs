@@ -21,7 +21,7 @@ pub(super) fn check(history: &Inner) -> (Vec<String>, Duration) {
         let here = effects.of(number as u64);
         ended(call, &mut |what| wrong.push(format!("S6: call {number} {what}: {call:?}")));
         delivered(call, here, &mut |what| {
-            wrong.push(format!("S10: call {number} {what}: {call:?} {here:?}"))
+            wrong.push(format!("S10: call {number} {what}: {call:?} {here:?}"));
         });
         cancelled(history, call, here, &mut |what| {
             wrong.push(format!("S7: call {number} {what}: {call:?} {here:?}"));

@@ -20,7 +20,7 @@ use crate::{
     names::Address,
     node::{Node, WeakNode, clock, task},
     transport::{Link, unreachable},
-    trust::{Peer, TrustError},
+    trust::{Peer, Trust, TrustError},
 };
 
 /// The sockets of one node.
@@ -270,18 +270,25 @@ async fn welcome(network: &Place, node: &Node, incoming: Incoming) -> Result<(),
     // First: it may end at once, and then it is to be forgotten again.
     node.links().accepted(link.clone());
     drive::start(&network.handle, &link, connection, node.config().idle_timeout);
-    link.opened().await.map_err(|failure| failure.detail().to_owned())?;
-    if let Some(address) = link.introduced().and_then(|introduced| introduced.address.clone()) {
-        let host = match &address {
-            Address::Socket(socket) => socket.ip().to_string(),
-            Address::Host(host, _) => host.clone(),
-            Address::Loopback(_) => return Ok(()),
-        };
-        if network.trust.is_valid_for(&chain, &host) {
-            node.links().leads_to(address, &link);
-        }
-    }
+    drop(task::spawn(&network.handle, lead_back(network.trust.clone(), node.downgrade(), link, chain)));
     Ok(())
+}
+
+/// Has calls to where the other side listens go over the connection that it made, if it may listen there.
+async fn lead_back(trust: Trust, node: WeakNode, link: Arc<Link>, chain: Vec<CertificateDer<'static>>) {
+    // Why it is not opened is told elsewhere.
+    let Ok(()) = link.opened().await else { return };
+    let Some(address) = link.introduced().and_then(|introduced| introduced.address.clone()) else { return };
+    let host = match &address {
+        Address::Socket(socket) => socket.ip().to_string(),
+        Address::Host(host, _) => host.clone(),
+        Address::Loopback(_) => return,
+    };
+    if let Some(node) = node.upgrade()
+        && trust.is_valid_for(&chain, &host)
+    {
+        node.links().leads_to(address, &link);
+    }
 }
 
 /// Who the other side has proved to be.
