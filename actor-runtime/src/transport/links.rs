@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
-use super::{Accept, Link, Relay, loopback};
+use super::{Accept, Link, Relay, loopback, signal::Signal};
 use crate::{
     call::{Delivery, Failure, FailureKind},
     names::Address,
@@ -38,8 +38,8 @@ struct State {
 /// What there is towards one address.
 enum Way {
     Link(Arc<Link>),
-    /// Somebody is making a connection; the channel closes when it is decided, and says so if it failed.
-    Dialling(watch::Receiver<Option<Failure>>),
+    /// Somebody is making a connection.
+    Dialling(Arc<Signal<Decision>>),
     /// The last attempts failed.
     Resting {
         failures: u32,
@@ -47,12 +47,22 @@ enum Way {
     },
 }
 
+/// What became of an attempt to make a connection.
+#[derive(Clone, Default)]
+enum Decision {
+    #[default]
+    Open,
+    /// There is a connection, or nobody tries any more.
+    Made,
+    Failed(Failure),
+}
+
 /// What somebody who needs a connection does.
 enum Next {
     Link(Arc<Link>),
-    Wait(watch::Receiver<Option<Failure>>),
+    Wait(Arc<Signal<Decision>>),
     Rest(Instant),
-    Dial { failures: u32, decided: watch::Sender<Option<Failure>> },
+    Dial { failures: u32, decided: Arc<Signal<Decision>> },
 }
 
 /// The pause after the first failure; it doubles with each further one.
@@ -141,11 +151,11 @@ impl Links {
             match self.next(node, address) {
                 Next::Link(link) if link.has_ended() => self.remove(&link),
                 Next::Link(link) => return link.opened().await.map(|()| link),
-                // Closed when it is decided. Its failure is that of all who waited: an attempt of each, one after the
-                // other, would have the last wait for all of them.
-                Next::Wait(mut decided) => {
-                    let failure = decided.wait_for(Option::is_some).await.ok().and_then(|told| told.clone());
-                    if let Some(failure) = failure {
+                // Its failure is that of all who waited: an attempt of each, one after the other, would have the last
+                // wait for all of them.
+                Next::Wait(decided) => {
+                    let decision = decided.wait_for(|decision| !matches!(decision, Decision::Open)).await;
+                    if let Decision::Failed(failure) = decision {
                         return Err(failure);
                     }
                 }
@@ -164,8 +174,8 @@ impl Links {
             Some(Way::Resting { until, .. }) if *until > node.now() => return Next::Rest(*until),
             Some(Way::Resting { failures, .. }) => *failures,
         };
-        let (decided, waiting) = watch::channel(None);
-        let before = state.by_address.insert(address.clone(), Way::Dialling(waiting));
+        let decided = Arc::<Signal<Decision>>::default();
+        let before = state.by_address.insert(address.clone(), Way::Dialling(decided.clone()));
         // What it holds is dropped without the lock.
         drop(state);
         drop(before);
@@ -177,7 +187,7 @@ impl Links {
         node: &Node,
         address: &Address,
         failures: u32,
-        decided: watch::Sender<Option<Failure>>,
+        decided: Arc<Signal<Decision>>,
     ) -> Result<Arc<Link>, Failure> {
         // Dropped on the way, the attempt never was.
         let mut attempt = Attempt { links: self, address, becomes: None, failure: None, decided };
@@ -225,7 +235,7 @@ struct Attempt<'a> {
     address: &'a Address,
     becomes: Option<Way>,
     failure: Option<Failure>,
-    decided: watch::Sender<Option<Failure>>,
+    decided: Arc<Signal<Decision>>,
 }
 
 impl Drop for Attempt<'_> {
@@ -237,9 +247,7 @@ impl Drop for Attempt<'_> {
         };
         drop(state);
         drop(before);
-        if let Some(failure) = self.failure.take() {
-            self.decided.send_replace(Some(failure));
-        }
+        self.decided.set(self.failure.take().map_or(Decision::Made, Decision::Failed));
     }
 }
 

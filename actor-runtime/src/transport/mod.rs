@@ -9,6 +9,7 @@ mod link;
 mod links;
 pub(crate) mod loopback;
 pub(crate) mod quic;
+mod signal;
 
 pub(crate) use link::{Accept, Binding, Differences, Link, Outgoing, Relay, Reroute};
 pub(crate) use links::{Links, unreachable};

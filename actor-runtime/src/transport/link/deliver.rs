@@ -198,7 +198,7 @@ impl Link {
 
     /// The connection has come further; it never goes back.
     pub(super) fn advance(&self, to: Progress) {
-        self.progress.send_if_modified(|progress| {
+        self.progress.change(|progress| {
             let further = rank(&to) > rank(progress);
             if further {
                 *progress = to;

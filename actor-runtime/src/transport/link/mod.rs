@@ -24,13 +24,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 pub(crate) use calls::{Binding, Outgoing, Reroute};
 pub(crate) use relay::Relay;
 pub(crate) use schemas::Differences;
 pub(crate) use served::Accept;
 
+use super::signal::Signal;
 use crate::{
     actor_id::{ActorId, NodeId},
     call::{AnyCall, Failure},
@@ -53,13 +54,13 @@ pub(crate) struct Link {
     /// The numbers that were given to actors of the other side.
     bindings: Mutex<Bindings>,
     tables: Mutex<schemas::Tables>,
-    progress: watch::Sender<Progress>,
+    progress: Signal<Progress>,
     /// How much of what arrived is on its way to the workers.
     relayed: AtomicUsize,
     /// Whether an actor that the other side calls runs on the network thread.
     inline: AtomicBool,
     /// Closed when nothing carries the link's bytes any more.
-    carried: watch::Sender<bool>,
+    carried: Signal<bool>,
     /// Who is at the other end, for error texts: an address.
     far: String,
     peer: OnceLock<Introduced>,
@@ -120,10 +121,10 @@ impl Link {
             inbound: Mutex::default(),
             bindings: Mutex::default(),
             tables: Mutex::default(),
-            progress: watch::Sender::new(Progress::Opening),
+            progress: Signal::new(Progress::Opening),
+            carried: Signal::new(true),
             relayed: AtomicUsize::new(0),
             inline: AtomicBool::new(false),
-            carried: watch::Sender::new(true),
             far,
             peer: OnceLock::new(),
             identity,
@@ -143,23 +144,20 @@ impl Link {
 
     /// Whether calls can be sent.
     pub(crate) fn is_usable(&self) -> bool {
-        matches!(*self.progress.borrow(), Progress::Open)
+        matches!(self.progress.get(), Progress::Open)
     }
 
     /// Waits until the handshake is through.
     pub(crate) async fn opened(&self) -> Result<(), Failure> {
-        let mut progress = self.progress.subscribe();
-        let reached = progress.wait_for(|progress| !matches!(progress, Progress::Opening)).await;
-        match reached.as_deref() {
-            Ok(Progress::Ended(failure)) => Err(failure.clone()),
-            // The sender lives as long as the link.
+        match self.progress.wait_for(|progress| !matches!(progress, Progress::Opening)).await {
+            Progress::Ended(failure) => Err(failure),
             _ => Ok(()),
         }
     }
 
     /// Whether the connection has ended, or is about to.
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(*self.progress.borrow(), Progress::Ended(_)) || self.look(|machine| machine.is_ending())
+        matches!(self.progress.get(), Progress::Ended(_)) || self.look(|machine| machine.is_ending())
     }
 
     /// Who the other side has proved to be.
@@ -169,18 +167,17 @@ impl Link {
 
     /// Waits until the connection has ended.
     pub(crate) async fn ended(&self) {
-        let mut progress = self.progress.subscribe();
-        let _ = progress.wait_for(|progress| matches!(progress, Progress::Ended(_))).await;
+        self.progress.wait_for(|progress| matches!(progress, Progress::Ended(_))).await;
     }
 
     /// Waits until nothing carries its bytes any more: the other side has been told the end.
     pub(crate) async fn gone(&self) {
-        let _ = self.carried.subscribe().wait_for(|carried| !carried).await;
+        self.carried.wait_for(|carried| !carried).await;
     }
 
     /// What carried the bytes has ended.
     pub(crate) fn dropped(&self) {
-        self.carried.send_replace(false);
+        self.carried.set(false);
     }
 
     /// Looks at the machine, and wakes who carries what came into the outbox.

@@ -16,10 +16,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use quinn::{Connection, RecvStream, SendStream, VarInt};
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, watch},
-};
+use tokio::{runtime::Handle, sync::Notify};
 
 use super::{config, failures};
 use crate::{
@@ -28,7 +25,7 @@ use crate::{
     node::{AbortOnDrop, Task, clock, task},
     proto::{Abort, Expected, Frame, FrameReader, StreamKind, StreamWork},
     sync::{Mutex, lock},
-    transport::Link,
+    transport::{Link, signal::Signal},
 };
 
 /// One connection, for the tasks that carry its bytes.
@@ -39,7 +36,7 @@ struct Driver {
     /// Frames of the lane were taken in: a body may have its header now.
     lane_moved: Notify,
     /// The control stream and the lane are to be finished.
-    finish: watch::Sender<bool>,
+    finish: Signal<bool>,
     /// Streams of their own that are under way.
     bodies: Mutex<HashMap<(bool, StreamKind), AbortOnDrop>>,
     receiving: AtomicU32,
@@ -70,7 +67,7 @@ pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, i
         link: link.clone(),
         connection,
         lane_moved: Notify::new(),
-        finish: watch::Sender::new(false),
+        finish: Signal::new(false),
         bodies: Mutex::default(),
         receiving: AtomicU32::new(0),
         permitted: AtomicU32::new(config::FIRST_STREAMS),
@@ -140,7 +137,7 @@ impl Driver {
                     drop(aborted);
                 }
                 StreamWork::Close(closing) => {
-                    self.finish.send_replace(true);
+                    self.finish.set(true);
                     let written = async {
                         let _ = tokio::join!(control, lane);
                     };
@@ -230,7 +227,7 @@ impl Drop for CutOff {
 /// Writes the control stream or the lane, all that there is at once.
 async fn write(driver: Arc<Driver>, kind: StreamKind) {
     let Some(mut stream) = open(&driver).await else { return };
-    let (mut finish, priority) = (driver.finish.subscribe(), i32::from(kind == StreamKind::Control));
+    let priority = i32::from(kind == StreamKind::Control);
     // Ahead of bodies; an error says that the stream is closed, and so will the next write.
     let _ = stream.set_priority(1 + priority);
     if !write_all(&driver, &mut stream, &mut [kind.encode()]).await {
@@ -244,11 +241,11 @@ async fn write(driver: Arc<Driver>, kind: StreamKind) {
     loop {
         let bytes = match poll_fn(|cx| Poll::Ready(next(cx))).await {
             Poll::Ready(bytes) => bytes,
-            Poll::Pending if *finish.borrow() => break,
+            Poll::Pending if driver.finish.get() => break,
             Poll::Pending => tokio::select! {
                 biased;
                 bytes = poll_fn(next) => bytes,
-                _ = finish.changed() => continue,
+                _ = driver.finish.wait_for(|finish| *finish) => continue,
             },
         };
         if !write_all(&driver, &mut stream, &mut [bytes]).await {
