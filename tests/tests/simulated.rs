@@ -210,6 +210,30 @@ fn a_pause_shorter_than_the_idle_time_costs_time_only_and_a_longer_one_the_conne
     });
 }
 
+/// A freeze makes round trips look long; a death after it is found in time all the same.
+#[test]
+fn a_server_that_dies_after_it_was_frozen_is_found_dead_in_time() {
+    simulate(1, async |pair| {
+        let server = pair.server().await;
+        let probe = pair.probe();
+        probe.add(1).await.unwrap();
+        for _ in 0..3 {
+            pair.net.pause(&pair.server_host);
+            let resumes = async {
+                sleep(ms(1_850)).await;
+                pair.net.resume(&pair.server_host);
+            };
+            tokio::join!(async { probe.add(1).await.unwrap() }, resumes);
+        }
+        pair.net.kill(&pair.server_host);
+        drop(server);
+        let died = Instant::now();
+        let failure = probe.add(1).no_timeout().await.unwrap_err();
+        assert_eq!((failure.kind(), failure.delivery()), (FailureKind::ConnectionLost, Delivery::Unknown));
+        assert!(died.elapsed() <= DEATH, "{:?}", died.elapsed());
+    });
+}
+
 #[test]
 fn an_address_that_has_become_stale_is_looked_up_again() {
     simulate(1, async |pair| {

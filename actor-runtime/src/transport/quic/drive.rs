@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::{runtime::Handle, sync::Notify};
 
 use super::{config, failures};
@@ -23,7 +23,7 @@ use crate::{
     call::FailureKind,
     cork::Flush,
     node::{AbortOnDrop, Task, clock, task},
-    proto::{Abort, Expected, Frame, FrameReader, StreamKind, StreamWork},
+    proto::{Abort, CloseCode, Expected, Frame, FrameReader, StreamKind, StreamWork},
     sync::{Mutex, lock},
     transport::{Link, signal::Signal},
 };
@@ -91,7 +91,7 @@ impl Driver {
         let streams = self.spawn(self.clone().streams(control, lane));
         let taking = self.spawn(self.clone().take_streams());
         let _until_the_end = (streams.abort_on_drop(), taking.abort_on_drop());
-        let error = {
+        let closed = async {
             let closed = self.connection.closed();
             let mut closed = std::pin::pin!(closed);
             match self.link.timeout() {
@@ -105,6 +105,14 @@ impl Driver {
                 },
             }
         };
+        let error = tokio::select! {
+            biased;
+            error = closed => error,
+            () = self.silence(idle) => {
+                self.connection.close(CloseCode::Silent.code().into(), b"nothing was heard for too long");
+                ConnectionError::TimedOut
+            }
+        };
         // What is still under way ends with this.
         let bodies = std::mem::take(&mut *lock(&self.bodies));
         drop(bodies);
@@ -116,6 +124,21 @@ impl Driver {
         F: Future<Output: Send> + Send + 'static,
     {
         task::spawn(&self.handle, future)
+    }
+
+    /// Ends when nothing has been heard for the idle time, at most a third of it later.
+    ///
+    /// QUIC's own idle timer is not enough: it waits for three probe timeouts if these are longer, and they are many
+    /// seconds once a round trip has taken one, as it does when a peer was frozen for a while.
+    async fn silence(&self, idle: Duration) {
+        let heard = || self.connection.stats().udp_rx.datagrams;
+        let (mut before, mut silent) = (heard(), 0);
+        while silent < 3 {
+            clock::sleep_until(clock::now() + idle / 3).await;
+            let now = heard();
+            silent = if now == before { silent + 1 } else { 0 };
+            before = now;
+        }
     }
 
     /// Sees to streams of their own, and to the end that this side wants.
