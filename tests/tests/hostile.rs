@@ -207,6 +207,9 @@ async fn peers_that_keep_others_waiting() {
         stops_in_the_middle_of_a_frame(),
         a_body_without_its_call_or_that_is_never_finished(),
         calls_with_large_bodies_whose_callers_leave_cost_nobody_a_connection(),
+        a_flood_of_streams(),
+        a_server_that_says_garbage_or_nothing(),
+        a_client_that_never_reads_its_replies_does_not_fill_the_server(),
     );
 }
 
@@ -527,7 +530,6 @@ async fn a_flood_of_binds() {
     attacked.unharmed().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_streams() {
     let attacked = Attacked::new().await;
     let mut raw = attacked.bound().await;
@@ -671,7 +673,6 @@ async fn connections_at_once(connections: u64) {
     attacked.unharmed_within(Duration::from_secs(5)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_reads_its_replies_does_not_fill_the_server() {
     // Short replies share the lane with the credit, so the peer that reads none gets none. Long ones have streams of
     // their own, and it reads the lane.
@@ -764,7 +765,6 @@ impl Hostile {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_says_garbage_or_nothing() {
     let hostile = Hostile::new();
     let garbage = async {

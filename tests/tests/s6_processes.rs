@@ -83,7 +83,15 @@ async fn a_server_that_freezes_for_a_second_loses_nothing() {
     }
 }
 
+/// At the same time, since each takes ten seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_seconds() {
+    tokio::join!(
+        a_server_that_freezes_for_ten_seconds_is_called_again_once_it_goes_on(),
+        handlers_that_block_every_thread_of_the_server_for_ten_seconds_lose_no_connection(),
+    );
+}
+
 async fn a_server_that_freezes_for_ten_seconds_is_called_again_once_it_goes_on() {
     let (server, _node, client) = called().await;
     server.stop();
@@ -164,7 +172,6 @@ async fn a_server_that_is_asked_to_end_finishes_what_it_has_begun() {
     panic!("it did not end");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handlers_that_block_every_thread_of_the_server_for_ten_seconds_lose_no_connection() {
     let authority = cluster();
     let far = runtime(2);
