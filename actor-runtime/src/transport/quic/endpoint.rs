@@ -12,7 +12,7 @@ use std::{
 
 use quinn::{AsyncUdpSocket, Endpoint, Incoming, Runtime, ServerConfig};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 use super::{Place, config, drive, failures};
 use crate::{
@@ -54,6 +54,7 @@ pub(crate) struct Listener {
     endpoint: Endpoint,
     /// What the port is taken by.
     socket: Weak<dyn AsyncUdpSocket>,
+    handle: Handle,
     /// Dropped, no more connections are taken.
     _stop: watch::Sender<()>,
 }
@@ -163,7 +164,7 @@ impl Endpoints {
         let (stop, stopped) = watch::channel(());
         let accepting = accept(network.clone(), node.downgrade(), endpoint.clone(), stopped);
         drop(task::spawn(&network.handle, accepting));
-        Ok(Listener { address, endpoint, socket, _stop: stop })
+        Ok(Listener { address, endpoint, socket, handle: network.handle.clone(), _stop: stop })
     }
 
     fn open(
@@ -194,14 +195,20 @@ impl Endpoints {
 impl Listener {
     /// Waits until the connections have ended, and the port is free again.
     pub(crate) async fn closed(self) {
-        self.endpoint.close(0_u32.into(), b"the server has ended");
-        self.endpoint.wait_idle().await;
-        let socket = self.socket.clone();
-        drop(self);
-        // quinn's own task drops it, some time after the last endpoint is gone, and tells nobody.
-        while socket.strong_count() > 0 {
-            clock::sleep_until(clock::now() + Duration::from_millis(1)).await;
-        }
+        let handle = self.handle.clone();
+        // There, where the socket is dropped: when it is seen to be gone, it has been closed.
+        let closing = task::spawn(&handle, async move {
+            self.endpoint.close(0_u32.into(), b"the server has ended");
+            self.endpoint.wait_idle().await;
+            let socket = self.socket.clone();
+            drop(self);
+            // quinn's own task drops it, some time after the last endpoint is gone, and tells nobody.
+            while socket.strong_count() > 0 {
+                clock::sleep_until(clock::now() + Duration::from_millis(1)).await;
+            }
+        });
+        // An error means that the network has ended, and the socket with it.
+        let _ = closing.await;
     }
 }
 
