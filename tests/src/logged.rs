@@ -51,6 +51,11 @@ pub async fn awaited(with: &[&str]) -> Vec<String> {
     Vec::new()
 }
 
+/// Forgets the lines that contain this: of a peer that had the same port before.
+pub fn forget(with: &str) {
+    lock(&LINES).retain(|line| !line.contains(with));
+}
+
 /// The panics outside the tests themselves.
 #[must_use]
 pub fn panics() -> Vec<String> {

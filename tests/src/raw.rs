@@ -23,7 +23,10 @@ use rustls::{
     version::TLS13,
 };
 
-use crate::wire::{self, Frame, Got, Read};
+use crate::{
+    logged,
+    wire::{self, Frame, Got, Read},
+};
 
 const ALPN: &[u8] = b"actor/1";
 
@@ -43,6 +46,7 @@ pub fn dialler(believes: &Authority, shows: Option<&Identity>, transport: Arc<Tr
     client.transport_config(transport);
     let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a socket");
     endpoint.set_default_client_config(client);
+    logged::forget(&endpoint.local_addr().expect("a socket").to_string());
     endpoint
 }
 
