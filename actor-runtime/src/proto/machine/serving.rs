@@ -302,6 +302,11 @@ impl<I> Serving<I> {
 }
 
 impl<C, I> Machine<C, I> {
+    /// How many calls of the peer have not ended.
+    pub(crate) fn serves(&self) -> usize {
+        self.serving.calls.len()
+    }
+
     /// What is to be told if the caller of a call that was handed out leaves. Gives it back if that has happened, or if
     /// the call has ended.
     pub(crate) fn begun(&mut self, number: u64, call: I) -> Option<I> {

@@ -72,6 +72,11 @@ impl Link {
         self.look(|machine| machine.out.closing.clone())
     }
 
+    /// Whether more than one call of the other side is under way here.
+    pub(crate) fn serves_several(&self) -> bool {
+        self.look(|machine| machine.serves() > 1)
+    }
+
     /// What is known of a body that begins to arrive.
     pub(crate) fn body_expected(&self, kind: StreamKind) -> Option<Expected> {
         self.look(|machine| machine.body_expected(kind))

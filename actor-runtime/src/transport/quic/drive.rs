@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -18,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::{runtime::Handle, sync::Notify};
 
-use super::{config, failures};
+use super::{alarm::Alarm, config, failures};
 use crate::{
     call::FailureKind,
     cork::Flush,
@@ -455,7 +456,7 @@ async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest:
     let mut chunks: [Bytes; CHUNKS] = [const { Bytes::new() }; CHUNKS];
     chunks[0] = rest;
     let mut taken = 1;
-    let mut look_at = None;
+    let mut alarm = pin!(Alarm::new());
     loop {
         for chunk in &mut chunks[..taken] {
             if let Err(error) = reader.read(std::mem::take(chunk), &mut frames) {
@@ -466,41 +467,30 @@ async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest:
             if kind == StreamKind::Lane {
                 driver.link.lane(&mut frames);
                 driver.lane_moved.notify_waiters();
-                look_at = look_at.or_else(|| Some(clock::now() + LEFT_LYING));
+                // One call alone leaves nothing lying: its reply ends the poll that it is made in.
+                if driver.link.serves_several() {
+                    alarm.as_mut().flush_within(LEFT_LYING);
+                }
             } else {
                 driver.link.control(&mut frames);
             }
         }
-        let more = if let Some(at) = look_at {
-            tokio::select! {
-                biased;
-                more = stream.read_chunks(&mut chunks) => more,
-                () = clock::sleep_until(at) => {
-                    // Replies that a handler has behind it, which blocks its thread now.
-                    driver.link.flush();
-                    look_at = None;
-                    taken = 0;
-                    continue;
-                }
-            }
-        } else if reader.is_partial() {
-            tokio::select! {
-                more = stream.read_chunks(&mut chunks) => more,
-                () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
-                    return driver.link.silent("a frame was begun and not ended");
-                }
-            }
-        } else {
-            stream.read_chunks(&mut chunks).await
+        alarm.as_mut().expect_more(reader.is_partial());
+        let more = tokio::select! {
+            biased;
+            more = stream.read_chunks(&mut chunks) => Some(more),
+            () = alarm.as_mut().rings() => None,
         };
-        if look_at.is_some_and(|at| at <= clock::now()) {
+        if alarm.as_mut().is_time_to_flush() {
+            // Replies that a handler has behind it, which blocks its thread now.
             driver.link.flush();
-            look_at = None;
         }
         match more {
-            Ok(Some(more)) => taken = more,
+            Some(Ok(Some(more))) => taken = more,
             // The other side has said its last words, or the connection is gone.
-            Ok(None) | Err(_) => return,
+            Some(Ok(None) | Err(_)) => return,
+            None if alarm.is_too_late() => return driver.link.silent("a frame was begun and not ended"),
+            None => taken = 0,
         }
     }
 }

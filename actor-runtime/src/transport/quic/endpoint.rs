@@ -174,6 +174,8 @@ impl Endpoints {
         at: SocketAddr,
         server: Option<ServerConfig>,
     ) -> io::Result<(Endpoint, Weak<dyn AsyncUdpSocket>)> {
+        #[cfg(not(feature = "testing"))]
+        let _ = node;
         let runtime = Arc::new(quinn::TokioRuntime);
         #[cfg(feature = "testing")]
         if let Some((net, host)) = &self.simulated {

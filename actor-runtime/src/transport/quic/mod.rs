@@ -9,6 +9,7 @@
 //! Everything of quinn is made and used on the network thread. Callers and actors put frames into a link's outbox and
 //! wake its writer, once for all that comes together; the reader hands over what arrived together at once.
 
+mod alarm;
 mod config;
 mod drive;
 mod endpoint;
