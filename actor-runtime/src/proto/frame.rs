@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     call::{Bind, CallHeader, decode_cancel, decode_release},
-    hello::{Credit, Hello, ServiceDigest, ServiceTable, decode_ask, decode_goodbye},
+    credit::Credit,
+    hello::{Hello, ServiceDigest, ServiceTable, decode_ask, decode_goodbye},
     record::{FrameError, Unread},
     reply::ReplyHeader,
 };

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::{
     Account, Bind, CallHeader, Event, Frame, FrameReader, Grants, Hello, Machine, NewCall, Order,
-    ReplyHeader, ServiceDigest, ServiceTable, Settings, StreamKind, VERSIONS,
-    hello::{Credit, Versions},
+    ReplyHeader, ServiceDigest, ServiceTable, Settings, StreamKind, VERSIONS, credit::Credit,
+    hello::Versions,
 };
 use crate::{
     actor_id::NodeId,

@@ -1,14 +1,11 @@
 //! The frames of the control stream: who speaks, which services there are, and that the end is near.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::{
     call::{find, small},
     kind,
-    record::{
-        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Unread, fixed, name, split, take_varint, text,
-        varint,
-    },
+    record::{FrameError, FrameWriter, HeaderTooLong, ReadRecords, Unread, fixed, name, split, text, varint},
 };
 use crate::actor_id::NodeId;
 
@@ -220,100 +217,16 @@ pub(super) fn decode_goodbye<'a>(rest: impl Into<Unread<'a>>) -> Result<String, 
     find(header, REASON)?.map_or(Ok(String::new()), |reason| Ok(text(REASON, reason)?.to_owned()))
 }
 
-const TARGET: u64 = 1;
-
-/// Room for more calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Credit {
-    pub(crate) target: u32,
-    pub(crate) calls: u32,
-    pub(crate) bytes: u64,
-}
-
-impl Credit {
-    pub(super) fn encode(self, out: &mut BytesMut) {
-        let mut frame = FrameWriter::new(out, kind::CREDIT);
-        frame.varint(TARGET, u64::from(self.target));
-        frame.varint(CALLS, u64::from(self.calls));
-        frame.varint(BYTES, self.bytes);
-        frame.finish_short();
-    }
-
-    pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
-        let (mut target, mut calls, mut bytes) = (None, 0, 0);
-        let (header, _) = split(rest)?;
-        for record in ReadRecords(header) {
-            let (tag, value) = record?;
-            match tag {
-                TARGET => target = Some(small(tag, value)?),
-                CALLS => calls = small(tag, value)?,
-                BYTES => bytes = varint(tag, value)?,
-                _ => {}
-            }
-        }
-        Ok(Self { target: target.ok_or(FrameError::Missing(TARGET))?, calls, bytes })
-    }
-}
-
-/// What a stream is for: the first bytes of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum StreamKind {
-    Control,
-    Lane,
-    /// The body of a call, by the caller's number of the call.
-    CallBody(u64),
-    ReplyBody(u64),
-}
-
-impl StreamKind {
-    pub(crate) fn encode(self) -> Bytes {
-        let mut out = BytesMut::new();
-        let (kind, call) = match self {
-            Self::Control => (1, None),
-            Self::Lane => (2, None),
-            Self::CallBody(call) => (3, Some(call)),
-            Self::ReplyBody(call) => (4, Some(call)),
-        };
-        super::record::put_varint(&mut out, kind);
-        if let Some(call) = call {
-            super::record::put_varint(&mut out, call);
-        }
-        out.freeze()
-    }
-
-    /// Reads it from the front of `bytes`. `Ok(None)` if more bytes are needed; `Err` with a kind that is not known.
-    pub(crate) fn decode(bytes: &mut Bytes) -> Result<Option<Self>, u64> {
-        let mut rest = &bytes[..];
-        let number = |rest: &mut &[u8]| {
-            // No number is longer than ten bytes.
-            let none = if rest.len() >= 10 { Err(0_u64) } else { Ok(None) };
-            take_varint(rest).map_or(none, |number| Ok(Some(number)))
-        };
-        let Some(kind) = number(&mut rest)? else { return Ok(None) };
-        let kind = match kind {
-            1 => Self::Control,
-            2 => Self::Lane,
-            3 | 4 => match (number(&mut rest)?, kind) {
-                (Some(call), 3) => Self::CallBody(call),
-                (Some(call), _) => Self::ReplyBody(call),
-                (None, _) => return Ok(None),
-            },
-            kind => return Err(kind),
-        };
-        let taken = bytes.len() - rest.len();
-        *bytes = bytes.slice(taken..);
-        Ok(Some(kind))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
     use crate::proto::{
         Frame,
         call::unknown_record,
+        credit::Credit,
         samples::{encode, frames},
     };
 
@@ -370,24 +283,10 @@ mod tests {
         assert_eq!(ServiceTable::decode(&out.freeze().slice(5..)), Err(FrameError::Record(METHODS)));
     }
 
-    #[test]
-    fn a_stream_of_an_unknown_kind_is_known_for_one_and_no_number_is_waited_for_forever() {
-        let decode = |bytes: &[u8]| StreamKind::decode(&mut Bytes::copy_from_slice(bytes));
-        assert_eq!(decode(&[]), Ok(None));
-        assert_eq!(decode(&[5]), Err(5));
-        assert_eq!(decode(&[0]), Err(0));
-        assert_eq!(decode(&[0x80; 9]), Ok(None));
-        assert_eq!(decode(&[0x80; 10]), Err(0));
-        assert_eq!(decode(&[[3].as_slice(), &[0x80; 9]].concat()), Ok(None));
-        assert_eq!(decode(&[[3].as_slice(), &[0x80; 10]].concat()), Err(0));
-    }
-
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut bytes = Bytes::from(bytes);
-            decode_all(&bytes);
-            let _ = StreamKind::decode(&mut bytes);
+            decode_all(&Bytes::from(bytes));
         }
 
         #[test]

@@ -15,6 +15,7 @@
 //! and malformed is an error, named by its tag. No input makes these functions panic, or keep more than the limits say.
 
 mod call;
+mod credit;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -26,14 +27,16 @@ mod record;
 mod reply;
 #[cfg(test)]
 mod samples;
+mod stream;
 
 pub(crate) use call::{Bind, CallContext, CallHeader};
 use frame::kind;
 pub(crate) use frame::{Frame, FrameReader};
-pub(crate) use hello::{Grants, Hello, ServiceDigest, ServiceTable, StreamKind, VERSIONS};
+pub(crate) use hello::{Grants, Hello, ServiceDigest, ServiceTable, VERSIONS};
 pub(crate) use machine::{
     Abort, Account, CloseCode, Closing, Event, Expected, Lost, Machine, NewCall, Order, RefusedCall,
     Settings, StreamWork,
 };
 pub(crate) use record::FrameError;
 pub(crate) use reply::ReplyHeader;
+pub(crate) use stream::StreamKind;

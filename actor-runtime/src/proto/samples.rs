@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 use super::{
     Bind, CallContext, CallHeader, Frame, Grants, Hello, ReplyHeader, ServiceDigest, ServiceTable, VERSIONS,
     call::{encode_cancel, encode_release},
-    hello::{Credit, encode_ask, encode_goodbye},
+    credit::Credit,
+    hello::{encode_ask, encode_goodbye},
     reply::encode_reply,
 };
 use crate::{

@@ -13,7 +13,7 @@ use crate::{
     proto::{
         CallHeader, Grants, ReplyHeader, StreamKind,
         call::{Bind, encode_cancel, encode_release},
-        hello::Credit,
+        credit::Credit,
         record::MAX_NAME,
     },
     service::Status,

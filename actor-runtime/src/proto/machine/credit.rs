@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 use super::{Machine, serving::Serving};
-use crate::proto::{Grants, hello::Credit};
+use crate::proto::{Grants, credit::Credit};
 
 /// What one target's calls have given back and the peer has not been told.
 #[derive(Debug)]

@@ -130,7 +130,7 @@ fn scripts() -> Vec<(&'static str, Script)> {
 }
 
 const GRANTS: Grants = Grants { calls: 4, bytes: 1000, total_bytes: 1500, targets: 2, message: 5000 };
-const CREDIT: crate::proto::hello::Credit = crate::proto::hello::Credit { target: 1, calls: 1, bytes: 8 };
+const CREDIT: crate::proto::credit::Credit = crate::proto::credit::Credit { target: 1, calls: 1, bytes: 8 };
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/proto/conversations/v1")

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     call::{Delivery, FailureKind, WireReply},
-    proto::{Frame, FrameReader, Grants, StreamKind, hello::Credit, samples},
+    proto::{Frame, FrameReader, Grants, StreamKind, credit::Credit, samples},
     service::Status,
 };
 
