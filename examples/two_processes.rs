@@ -50,10 +50,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("add(2)  = {}", tally.add(2).await?);
     println!("add(40) = {}", tally.add(40).await?);
     let health = InspectClient::new(&resolver, "$inspect").health().await?;
-    println!("health  : {:?}", health.actor("tally").map(|actor| &actor.state));
+    for actor in &health.actors {
+        println!("health  : {} is {:?}", actor.name, actor.state);
+    }
 
     server.kill()?;
-    println!("killed  : {}", tally.add(1).await.expect_err("its process is gone"));
+    println!("now the server is killed, and the next call ends within three seconds:");
+    println!("{}", tally.add(1).await.expect_err("its process is gone"));
     server.wait()?;
     Ok(())
 }

@@ -13,8 +13,11 @@ use crate::codec::CodecError;
 /// ```
 /// use actor_runtime::{CallError, Delivery, Failure, FailureKind};
 ///
+/// /// Whether the same call may go better in a moment, and cannot be done twice.
 /// fn worth_another_try(failure: &Failure) -> bool {
-///     failure.kind() == FailureKind::Overloaded || failure.delivery() == Delivery::NotDelivered
+///     use FailureKind::{NotFound, Overloaded, Stopped, Unreachable};
+///     let passing = matches!(failure.kind(), NotFound | Overloaded | Stopped | Unreachable);
+///     passing && failure.delivery() == Delivery::NotDelivered
 /// }
 /// ```
 #[derive(Clone, PartialEq, Eq)]

@@ -50,18 +50,12 @@ fn reason(far: &str, error: &ConnectionError, idle: Duration) -> (FailureKind, S
         }
         // TLS alerts: RFC 9001, section 4.8.
         ConnectionError::TransportError(error) if (0x100..0x200).contains(&u64::from(error.code)) => {
-            let detail = format!(
-                "the TLS handshake with {far} failed: {}; do both sides trust the same authority?",
-                error.reason
-            );
+            let detail = format!("this node refused {far}: {}; {}", error.reason, hint(&error.reason));
             (FailureKind::Unauthenticated, detail)
         }
         ConnectionError::ConnectionClosed(close) if (0x100..0x200).contains(&u64::from(close.error_code)) => {
             let said = String::from_utf8_lossy(&close.reason);
-            let detail = format!(
-                "{far} refused this node's certificate or its settings of TLS ({} {said}); do both sides trust the same authority?",
-                close.error_code
-            );
+            let detail = format!("{far} refused what this node proves itself with: {said}; {}", hint(&said));
             (FailureKind::Unauthenticated, detail)
         }
         ConnectionError::LocallyClosed => {
@@ -71,12 +65,27 @@ fn reason(far: &str, error: &ConnectionError, idle: Duration) -> (FailureKind, S
     }
 }
 
+/// What to do about a handshake that was refused for this reason, as rustls puts it.
+fn hint(reason: &str) -> &'static str {
+    if ["UnknownIssuer", "BadSignature"].iter().any(|word| reason.contains(word)) {
+        "the certificate is of another authority than the one that refused it believes; authorities of the same name are \
+         different ones too"
+    } else if reason.contains("expired") || reason.contains("not valid yet") {
+        "issue a new certificate, or set the clocks right"
+    } else if reason.contains("not valid for name") {
+        "issue the certificate for the name that is dialled, dial one of its names, or give all nodes one `server_name`"
+    } else {
+        "do both sides trust the same authority?"
+    }
+}
+
 /// Why no connection was made.
 pub(super) fn dial(far: &str, error: &ConnectionError, idle: Duration) -> Failure {
     let (kind, detail) = match error {
-        ConnectionError::TimedOut => {
-            (FailureKind::Unreachable, format!("nothing answered at {far} within {idle:?}"))
-        }
+        ConnectionError::TimedOut => (
+            FailureKind::Unreachable,
+            format!("nothing answered at {far} within {idle:?}; does the server run?"),
+        ),
         ConnectionError::ApplicationClosed(close) => {
             let said = String::from_utf8_lossy(&close.reason);
             (FailureKind::Unreachable, format!("{far} closed the connection: {said}"))
