@@ -2,8 +2,9 @@
 //!
 //! An actor that has many calls to answer answers them one after the other in one poll of its task. If each reply woke
 //! the thread that sends it, that thread would send one at a time. So while a task is *corked*, what it puts out is only
-//! noted, and sent when its poll ends. A handler that blocks its thread in the middle of such a poll holds up what was
-//! answered before it; so whoever handed the calls over looks after a moment whether something was left lying
+//! noted, and sent when its poll ends. A poll that has lasted for a moment is corked no longer: what its handlers answer
+//! is worth more than a wake-up. And a handler that blocks its thread early in such a poll holds up what was answered
+//! before it; so whoever handed the calls over looks from time to time whether something was left lying
 //! (`transport/quic/drive`).
 
 use std::{
@@ -12,9 +13,16 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use crate::node::clock;
+
+/// A poll that has lasted so long sends at once.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Something that was put out and is to be sent.
 pub(crate) trait Flush: Send + Sync {
@@ -26,6 +34,8 @@ pub(crate) trait Flush: Send + Sync {
 struct Noted {
     /// How many corked polls are under way on this thread, one inside the other.
     depth: usize,
+    /// When the outermost one began.
+    begun: Option<Instant>,
     flushes: Vec<Arc<dyn Flush>>,
 }
 
@@ -35,8 +45,13 @@ thread_local! {
 
 /// Has `flush` called when the poll that runs on this thread ends. False if it is not corked: then it is up to the caller.
 pub(crate) fn later<F: Flush + 'static>(flush: &Arc<F>) -> bool {
-    NOTED.with_borrow_mut(|noted| {
+    let mut overdue = Vec::new();
+    let noted = NOTED.with_borrow_mut(|noted| {
         if noted.depth == 0 {
+            return false;
+        }
+        if noted.begun.is_some_and(|begun| clock::now() >= begun + MOMENT) {
+            overdue = std::mem::take(&mut noted.flushes);
             return false;
         }
         let same = |last: &Arc<dyn Flush>| std::ptr::addr_eq(Arc::as_ptr(last), Arc::as_ptr(flush));
@@ -44,7 +59,11 @@ pub(crate) fn later<F: Flush + 'static>(flush: &Arc<F>) -> bool {
             noted.flushes.push(flush.clone());
         }
         true
-    })
+    });
+    for flush in overdue {
+        flush.flush();
+    }
+    noted
 }
 
 pin_project! {
@@ -75,7 +94,12 @@ struct Uncork;
 
 impl Uncork {
     fn new() -> Self {
-        NOTED.with_borrow_mut(|noted| noted.depth += 1);
+        NOTED.with_borrow_mut(|noted| {
+            if noted.depth == 0 {
+                noted.begun = Some(clock::now());
+            }
+            noted.depth += 1;
+        });
         Self
     }
 }
@@ -134,6 +158,20 @@ mod tests {
         // The same one twice is sent twice where another came between.
         assert_eq!((seen(&a), seen(&b)), (2, 1));
         assert!(!later(&a));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_that_lasts_sends_at_once() {
+        let (a, b) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let mut corked = std::pin::pin!(Corked::new(async {
+            assert!(later(&a));
+            // Time does not pass in a poll that does not end, unless it is made to.
+            NOTED.with_borrow_mut(|noted| noted.begun = Some(clock::now() - MOMENT));
+            assert!(!later(&b));
+            assert_eq!((a.0.load(Ordering::Relaxed), b.0.load(Ordering::Relaxed)), (1, 0));
+        }));
+        corked.as_mut().await;
+        assert_eq!((a.0.load(Ordering::Relaxed), b.0.load(Ordering::Relaxed)), (1, 0));
     }
 
     #[test]

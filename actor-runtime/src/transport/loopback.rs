@@ -202,7 +202,9 @@ impl Way {
         }
         while let Poll::Ready(bytes) = from.poll_lane(cx) {
             match self.lane.read(bytes, &mut frames) {
-                Ok(()) => to.lane(&mut frames),
+                Ok(()) => {
+                    to.lane(&mut frames);
+                }
                 Err(error) => to.broken(error),
             }
         }

@@ -29,16 +29,18 @@ impl Link {
         self.deliver(events);
     }
 
-    /// Frames of the lane came.
-    pub(crate) fn lane(&self, frames: &mut Vec<Frame>) {
+    /// Frames of the lane came. Whether calls of the other side were under way here then, these among them.
+    pub(crate) fn lane(&self, frames: &mut Vec<Frame>) -> bool {
         let mut events = Events::with_capacity(frames.len());
         let now = self.now();
-        self.with(|machine| {
+        let serves = self.with(|machine| {
             for frame in frames.drain(..) {
                 machine.lane(now, frame, &mut events);
             }
+            machine.serves() > 0
         });
         self.deliver(events);
+        serves
     }
 
     /// A stream could not be cut into frames.
@@ -72,9 +74,9 @@ impl Link {
         self.look(|machine| machine.out.closing.clone())
     }
 
-    /// Whether more than one call of the other side is under way here.
-    pub(crate) fn serves_several(&self) -> bool {
-        self.look(|machine| machine.serves() > 1)
+    /// Whether calls of the other side are under way here.
+    pub(crate) fn serves(&self) -> bool {
+        self.look(|machine| machine.serves() > 0)
     }
 
     /// What is known of a body that begins to arrive.

@@ -24,6 +24,8 @@ pin_project! {
         set: Option<Instant>,
         // When to see to replies that were left lying.
         flush: Option<Instant>,
+        // How long it was, or will be, from one look to the next.
+        pause: Duration,
         // How long the rest of a frame may still take.
         rest: Option<Instant>,
     }
@@ -31,15 +33,30 @@ pin_project! {
 
 impl Alarm {
     pub(super) fn new() -> Self {
-        Self { timer: clock::sleep_until(clock::now()), set: None, flush: None, rest: None }
+        Self {
+            timer: clock::sleep_until(clock::now()),
+            set: None,
+            flush: None,
+            pause: Duration::ZERO,
+            rest: None,
+        }
     }
 
     /// Something may be left lying: it is to be seen to after this time, counted from the first of several.
     pub(super) fn flush_within(self: Pin<&mut Self>, time: Duration) {
         let this = self.project();
-        if this.flush.is_none() {
+        if this.flush.is_none() || *this.pause > time {
+            *this.pause = time;
             *this.flush = Some(clock::now() + time);
         }
+    }
+
+    /// Something may still be left lying later: the next look is after twice the time. So nothing lies longer than what
+    /// it came from took.
+    pub(super) fn flush_again(self: Pin<&mut Self>) {
+        let this = self.project();
+        *this.pause = this.pause.saturating_mul(2);
+        *this.flush = Some(clock::now() + *this.pause);
     }
 
     /// Whether a frame has begun and not ended.
@@ -102,6 +119,24 @@ mod tests {
         alarm.as_mut().rings().await;
         assert_eq!(clock::now() - start, config::STREAM_PATIENCE);
         assert!(alarm.is_too_late());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_grow_rarer_until_something_new_comes() {
+        let start = clock::now();
+        let mut alarm = pin!(Alarm::new());
+        let mut looks = Vec::new();
+        alarm.as_mut().flush_within(Duration::from_millis(1));
+        for look in 0..5 {
+            alarm.as_mut().rings().await;
+            assert!(alarm.as_mut().is_time_to_flush());
+            looks.push((clock::now() - start).as_millis());
+            alarm.as_mut().flush_again();
+            if look == 3 {
+                alarm.as_mut().flush_within(Duration::from_millis(1));
+            }
+        }
+        assert_eq!(looks, [1, 3, 7, 15, 16]);
     }
 
     async fn rings_within(alarm: Pin<&mut Alarm>, seconds: u64) -> bool {

@@ -465,17 +465,19 @@ async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest:
         }
         if !frames.is_empty() {
             if kind == StreamKind::Lane {
-                driver.link.lane(&mut frames);
+                let serves = driver.link.lane(&mut frames);
                 driver.lane_moved.notify_waiters();
-                // One call alone leaves nothing lying: its reply ends the poll that it is made in.
-                if driver.link.serves_several() {
+                if serves {
                     alarm.as_mut().flush_within(LEFT_LYING);
                 }
             } else {
                 driver.link.control(&mut frames);
             }
         }
-        alarm.as_mut().expect_more(reader.is_partial());
+        // Only what has arrived buys time for the rest of a frame.
+        if taken > 0 {
+            alarm.as_mut().expect_more(reader.is_partial());
+        }
         let more = tokio::select! {
             biased;
             more = stream.read_chunks(&mut chunks) => Some(more),
@@ -484,6 +486,9 @@ async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest:
         if alarm.as_mut().is_time_to_flush() {
             // Replies that a handler has behind it, which blocks its thread now.
             driver.link.flush();
+            if driver.link.serves() {
+                alarm.as_mut().flush_again();
+            }
         }
         match more {
             Some(Ok(Some(more))) => taken = more,

@@ -1,0 +1,59 @@
+//! Replies between nodes do not wait for what is none of theirs.
+#![expect(clippy::disallowed_methods, reason = "the bounds are bounds of time")]
+#![allow(clippy::unwrap_used, reason = "what a test needs may panic as the test may")]
+
+use std::time::{Duration, Instant};
+
+use actor_runtime::{ActorServer, Authority, FixedResolver, Node};
+use futures::future::join_all;
+use tests::{PostClient, Window, cluster, node};
+
+async fn server(authority: &Authority, name: &str) -> ActorServer {
+    let server = ActorServer::bind_on(&node(authority, name), "127.0.0.1:0").await.unwrap();
+    server.register("post", Window::default()).unwrap();
+    server
+}
+
+fn client(node: &Node, address: impl ToString) -> PostClient {
+    PostClient::on(node, &FixedResolver::new([("post", address.to_string())]), "post")
+}
+
+/// Handlers that compute for long, one after the other in one poll of their actor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_does_not_wait_for_the_calls_behind_it() {
+    let authority = cluster();
+    let server = server(&authority, "server").await;
+    let caller = node(&authority, "client");
+    let post = client(&caller, server.address());
+    post.echo(1).await.unwrap();
+    let begun = Instant::now();
+    let calls = (0..6).map(|_| async { post.block(100).await.map(|()| begun.elapsed()) });
+    let mut took: Vec<Duration> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    took.sort_unstable();
+    for (before, took) in took.iter().enumerate() {
+        let own = Duration::from_millis(100 * (before as u64 + 1));
+        assert!(*took < own + Duration::from_millis(80), "the {before}th took {took:?}");
+    }
+}
+
+/// Each of two connections has one call only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_does_not_wait_for_a_call_of_another_node() {
+    let authority = cluster();
+    let server = server(&authority, "server").await;
+    let nodes = [node(&authority, "quick"), node(&authority, "slow")];
+    let [quick, slow] = nodes.each_ref().map(|node| client(node, server.address()));
+    tokio::try_join!(quick.echo(1), slow.echo(1)).unwrap();
+    // Both wait for this one, and are then begun in one poll.
+    let (first, holding) = (slow.clone(), nodes[1].clone());
+    let holding = holding.spawn(async move { first.hold_alone(100).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let begun = Instant::now();
+    let answered = nodes[0].spawn(async move { quick.echo(2).await.map(|_| begun.elapsed()) });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let blocked = nodes[1].spawn(async move { slow.block(400).await });
+    let took = answered.await.unwrap().unwrap();
+    assert!(took < Duration::from_millis(250), "{took:?}");
+    holding.await.unwrap().unwrap();
+    blocked.await.unwrap().unwrap();
+}
