@@ -21,6 +21,7 @@ impl Link {
     /// Frames of the control stream came.
     pub(crate) fn control(&self, frames: &mut Vec<Frame>) {
         let mut events = Events::new();
+        let _one_at_a_time = lock(&self.arriving);
         self.with(|machine| {
             for frame in frames.drain(..) {
                 machine.control(frame, &mut events);
@@ -33,6 +34,7 @@ impl Link {
     pub(crate) fn lane(&self, frames: &mut Vec<Frame>) -> bool {
         let mut events = Events::with_capacity(frames.len());
         let now = self.now();
+        let _one_at_a_time = lock(&self.arriving);
         let serves = self.with(|machine| {
             for frame in frames.drain(..) {
                 machine.lane(now, frame, &mut events);
@@ -91,12 +93,14 @@ impl Link {
 
     pub(crate) fn body_arrived(&self, kind: StreamKind, body: Bytes) {
         let mut events = Events::new();
+        let _one_at_a_time = lock(&self.arriving);
         self.with(|machine| machine.body_arrived(kind, body, &mut events));
         self.deliver(events);
     }
 
     pub(crate) fn body_failed(&self, kind: StreamKind) {
         let mut events = Events::new();
+        let _one_at_a_time = lock(&self.arriving);
         self.with(|machine| machine.body_failed(kind, &mut events));
         self.deliver(events);
     }
@@ -221,5 +225,52 @@ fn rank(progress: &Progress) -> u8 {
         Progress::Open => 1,
         Progress::Leaving => 2,
         Progress::Ended(_) => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        Node,
+        proto::{Bind, CallHeader, Grants, Hello, VERSIONS},
+    };
+
+    /// As where the network shares the threads of the node's runtime.
+    #[expect(clippy::disallowed_methods, reason = "threads that block each other, and no task")]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_body_is_not_told_before_the_frames_that_came_before_it() {
+        let node = Node::builder().build().unwrap();
+        let link = Link::new(&node, "the test".to_owned(), None);
+        let grants = Grants { calls: 8, bytes: 1000, total_bytes: 1000, targets: 8, message: 1000 };
+        let hello = Hello { versions: VERSIONS, node: node.id(), address: None, grants };
+        link.control(&mut vec![Frame::Hello(hello)]);
+        let bind = Bind { target: 1, namespace: "default".into(), name: "actor".into(), actor: None };
+        let header =
+            CallHeader { call: 1, method: 1, target: 1, body_length: Some(4), ..CallHeader::default() };
+        let kind = StreamKind::CallBody(1);
+
+        // The reader of the lane is held up between the machine and the actors, and the body arrives.
+        let held = lock(&link.inbound);
+        let reads = std::thread::scope(|scope| {
+            let lane = scope.spawn(|| {
+                link.lane(&mut vec![Frame::Bind(bind), Frame::Call(header, Bytes::new())]);
+            });
+            while link.body_expected(kind).is_none() {
+                std::thread::yield_now();
+            }
+            let body = scope.spawn(|| link.body_arrived(kind, Bytes::from_static(b"body")));
+            std::thread::sleep(Duration::from_millis(50));
+            let expected = link.body_expected(kind);
+            drop(held);
+            lane.join().unwrap();
+            body.join().unwrap();
+            expected
+        });
+        assert_eq!(reads, Some(Expected::Bytes(4)), "the machine has taken it already");
+        // It has been answered: nobody serves here.
+        assert!(!link.serves());
     }
 }

@@ -49,6 +49,9 @@ use served::Inbound;
 pub(crate) struct Link {
     node: WeakNode,
     machine: Mutex<Wire>,
+    /// Held from the machine to the callers and actors: what arrives by several streams is told in the order in which
+    /// the machine took it, also where these are read at the same time.
+    arriving: Mutex<()>,
     /// What the other side's calls lead to. Only what carries the bytes uses it, one at a time.
     inbound: Mutex<Inbound>,
     /// The numbers that were given to actors of the other side.
@@ -118,6 +121,7 @@ impl Link {
         Arc::new_cyclic(|this| Self {
             node: node.downgrade(),
             machine: Mutex::new(Machine::new(local, settings, hello_by)),
+            arriving: Mutex::default(),
             inbound: Mutex::default(),
             bindings: Mutex::default(),
             tables: Mutex::default(),
