@@ -1,8 +1,12 @@
-//! Replies between nodes do not wait for what is none of theirs.
+//! Calls and replies between nodes do not wait for what is none of theirs, and a server that has ended leaves nothing
+//! behind.
 #![expect(clippy::disallowed_methods, reason = "the bounds are bounds of time")]
 #![allow(clippy::unwrap_used, reason = "what a test needs may panic as the test may")]
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actor_runtime::{ActorServer, Authority, FixedResolver, Node};
 use futures::future::join_all;
@@ -56,4 +60,43 @@ async fn a_reply_does_not_wait_for_a_call_of_another_node() {
     assert!(took < Duration::from_millis(250), "{took:?}");
     holding.await.unwrap().unwrap();
     blocked.await.unwrap().unwrap();
+}
+
+/// Two servers that call each other over the connection that the first one made; the other's client.
+async fn led_back(authority: &Authority) -> (ActorServer, ActorServer, PostClient) {
+    let (first, other) = (server(authority, "first").await, server(authority, "other").await);
+    client(first.node(), other.address()).echo(1).await.unwrap();
+    // That it leads back is noted when the handshake is through.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let back = client(other.node(), first.address());
+    back.echo(2).await.unwrap();
+    (first, other, back)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_server_at_an_address_is_found_though_the_node_of_the_one_before_lives_on() {
+    let authority = cluster();
+    let (first, other, back) = led_back(&authority).await;
+    let (address, former) = (first.address().to_string(), first.node().clone());
+    first.shutdown(Duration::from_secs(1)).await.unwrap();
+    let next = ActorServer::bind_on(&node(&authority, "next"), &address).await.unwrap();
+    next.register("post", Window(7)).unwrap();
+    assert_eq!(back.add(1).await.unwrap(), 8);
+    assert_eq!(client(other.node(), &address).add(1).await.unwrap(), 9);
+    // The node of the first one still calls as before.
+    client(&former, other.address()).echo(3).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_server_was_dropped_is_gone_though_others_still_have_its_actors_numbers() {
+    let authority = cluster();
+    let (first, _other, _back) = led_back(&authority).await;
+    let alive = Arc::new(());
+    first.node().extend(alive.clone());
+    drop(first);
+    let begun = Instant::now();
+    while Arc::strong_count(&alive) > 1 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "the node is kept alive");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

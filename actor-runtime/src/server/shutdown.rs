@@ -69,7 +69,7 @@ impl ActorServer {
         for target in directory.drain() {
             target.stop(StopReason::Shutdown);
         }
-        for link in node.links().all_accepted() {
+        for link in node.links().all() {
             link.goodbye(&StopReason::Shutdown.to_string());
         }
         let mut ending = Ending::new(actors);
@@ -131,12 +131,17 @@ impl ActorServer {
         }
     }
 
-    /// Ends the connections that others made.
+    /// Ends the connections that others made. Those that were made from here stay, for the node's own calls, and serve
+    /// no more.
     fn hang_up(&self, reason: &StopReason) -> Vec<Arc<Link>> {
         self.node.links().serve(None);
         let links = self.node.links().all_accepted();
         for link in &links {
             link.close(&reason.to_string());
+        }
+        for link in self.node.links().all() {
+            link.goodbye(&reason.to_string());
+            link.forget_actors();
         }
         links
     }

@@ -104,6 +104,23 @@ impl Links {
         }
     }
 
+    /// The other side takes no more calls. Where it made the connection, who listens at its address next is another one.
+    pub(crate) fn leads_no_more(&self, link: &Link) {
+        let same = |other: &Arc<Link>| std::ptr::eq(Arc::as_ptr(other), link);
+        let mut state = lock(&self.state);
+        if !state.accepted.iter().any(same) {
+            return;
+        }
+        let ways: Vec<Way> = state
+            .by_address
+            .extract_if(|_, way| matches!(way, Way::Link(other) if same(other)))
+            .map(|(_, way)| way)
+            .collect();
+        // What they hold is dropped without the lock.
+        drop(state);
+        drop(ways);
+    }
+
     /// A connection has ended.
     pub(crate) fn remove(&self, link: &Link) {
         let same = |other: &Arc<Link>| std::ptr::eq(Arc::as_ptr(other), link);

@@ -192,6 +192,7 @@ impl Link {
                 Event::Goodbye(reason) => {
                     tracing::info!(peer = %self.far, %reason, "the other side takes no more calls");
                     self.advance(Progress::Leaving);
+                    node.links().leads_no_more(self);
                 }
             }
         }

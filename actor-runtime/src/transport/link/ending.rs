@@ -6,12 +6,20 @@ use super::{Link, Progress, Sent};
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Refused},
     proto::{CloseCode, Lost},
+    sync::lock,
 };
 
 impl Link {
     /// This side takes no more calls.
     pub(crate) fn goodbye(&self, reason: &str) {
         self.with(|machine| machine.goodbye(reason));
+    }
+
+    /// The actors that the other side has called are not there any more. A connection that stays would keep them, and
+    /// they their node.
+    pub(crate) fn forget_actors(&self) {
+        let forgotten = lock(&self.inbound).forget_actors();
+        drop(forgotten);
     }
 
     /// Ends the connection from this side.

@@ -89,6 +89,11 @@ impl Inbound {
         self.targets.remove(&target);
     }
 
+    /// Gives what the numbers led to; who calls by one of them has it looked up anew.
+    pub(super) fn forget_actors(&mut self) -> Vec<Arc<dyn Target>> {
+        self.targets.values_mut().filter_map(|bound| bound.target.take()).collect()
+    }
+
     /// A call's body did not come.
     pub(super) fn unbegun(&self, link: &Link, target: u32, length: u64) {
         if let Some(bound) = self.targets.get(&target)
