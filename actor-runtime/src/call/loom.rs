@@ -114,6 +114,8 @@ fn a_turn_is_woken_when_its_caller_leaves_or_its_deadline_passes() {
 struct Count(Arc<AtomicUsize>);
 
 impl ReplySink for Count {
+    fn begun(&self) {}
+
     fn send(&self, _: WireReply) {
         self.0.fetch_add(1, SeqCst);
     }
@@ -125,7 +127,7 @@ fn an_inbound_call_is_answered_at_most_once() {
     loom::model(|| {
         let sent = Arc::new(AtomicUsize::new(0));
         let head = CallHead::new(&SHARED, "sample".into());
-        let call = Arc::new(InboundCall::new(head, bytes::Bytes::new(), Box::new(Count(sent.clone()))));
+        let call = Arc::new(InboundCall::new(head, bytes::Bytes::new(), Count(sent.clone())));
         let replies = thread::spawn({
             let call = call.clone();
             move || {
