@@ -27,6 +27,45 @@
 //! assert_eq!(net.counts().sent, 0); // nobody has sent anything yet
 //! ```
 //!
+//! # A test of two nodes
+//!
+//! ```
+//! use actor_runtime::{prelude::*, testing::SimNet};
+//!
+//! #[actor_service]
+//! trait Counter {
+//!     async fn add(&mut self, by: u64) -> u64;
+//! }
+//!
+//! struct Tally(u64);
+//!
+//! #[actor_service]
+//! impl Counter for Tally {
+//!     async fn add(&mut self, by: u64) -> u64 {
+//!         self.0 += by;
+//!         self.0
+//!     }
+//! }
+//!
+//! // In a test: `#[tokio::test(start_paused = true)]`, with tokio's feature `test-util`.
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let net = SimNet::new(7);
+//! let (here, there) = (net.host("here"), net.host("there"));
+//! let near = Node::builder().seed(1).simulated(&net, &here).build()?;
+//! let far = Node::builder().seed(2).simulated(&net, &there).build()?;
+//! let server = ActorServer::bind_on(&far, format!("{}:7000", there.ip())).await?;
+//! server.register("tally", Tally(0))?;
+//!
+//! let resolver = FixedResolver::new([("tally", server.address())]);
+//! let tally = CounterClient::on(&near, &resolver, "tally");
+//! assert_eq!(tally.add(2).await?, 2);
+//! net.partition(&here, &there);
+//! assert_eq!(tally.add(3).await.unwrap_err().kind(), FailureKind::ConnectionLost);
+//! net.heal(&here, &there);
+//! assert_eq!(tally.add(4).await?, 6);
+//! # Ok(()) }
+//! ```
+//!
 //! # What it takes for runs to repeat
 //!
 //! 1. A runtime of tokio's `current_thread` flavour whose clock is paused from the start (`start_paused`). On any other
