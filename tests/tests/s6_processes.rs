@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actor_runtime::{ActorServer, Delivery, FailureKind, FixedResolver, Node};
+use actor_runtime::{
+    ActorServer, Delivery, FailureKind, FixedResolver, Node,
+    inspect::{self, InspectClient},
+};
 use futures::future::join_all;
 use tests::{
     PostClient, Window, cluster,
@@ -140,7 +143,12 @@ async fn a_server_that_is_asked_to_end_finishes_what_it_has_begun() {
             })
         })
         .collect();
-    client.echo(0).await.unwrap();
+    // Until all of them are under way there.
+    resolver.set(inspect::NAME, [leaves.address()]);
+    let health = InspectClient::on(&node, &resolver, inspect::NAME);
+    while health.health().await.unwrap().actor("post").unwrap().running < 64 {
+        tokio::task::yield_now().await;
+    }
     leaves.terminate();
     let asked = Instant::now();
     // Until the word has come, calls are still taken there.
