@@ -14,7 +14,6 @@ use actor_runtime::{inspect::InspectClient, prelude::*};
 #[actor_service]
 trait Counter {
     async fn add(&mut self, by: u64) -> u64;
-    async fn process(&self) -> u32;
 }
 
 #[derive(Default)]
@@ -24,11 +23,8 @@ struct Tally(u64);
 impl Counter for Tally {
     async fn add(&mut self, by: u64) -> u64 {
         self.0 += by;
+        println!("process {} adds {by}", std::process::id());
         self.0
-    }
-
-    async fn process(&self) -> u32 {
-        std::process::id()
     }
 }
 
@@ -37,18 +33,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().any(|argument| argument == "serve") {
         let server = ActorServer::bind("127.0.0.1:0").await?;
         server.register("tally", Tally::default())?;
-        println!("{}", server.address());
+        eprintln!("{}", server.address());
         return Ok(server.run_until_signal(Duration::from_secs(5)).await?);
     }
-    let mut server = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
+    let mut server = Command::new(std::env::current_exe()?).arg("serve").stderr(Stdio::piped()).spawn()?;
     let mut address = String::new();
-    BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut address)?;
+    BufReader::new(server.stderr.take().ok_or("no output")?).read_line(&mut address)?;
 
     let resolver = FixedResolver::new([("tally", address.trim()), ("$inspect", address.trim())]);
     let tally = CounterClient::new(&resolver, "tally");
-    println!("this is process {}, the actor is in {}", std::process::id(), tally.process().await?);
-    println!("add(2)  = {}", tally.add(2).await?);
-    println!("add(40) = {}", tally.add(40).await?);
+    println!("process {} calls: {}", std::process::id(), tally.add(2).await?);
+    println!("process {} calls: {}", std::process::id(), tally.add(40).await?);
     let health = InspectClient::new(&resolver, "$inspect").health().await?;
     for actor in &health.actors {
         println!("health  : {} is {:?}", actor.name, actor.state);
