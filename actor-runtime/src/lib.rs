@@ -78,7 +78,6 @@ mod names;
 mod node;
 mod panics;
 pub mod prelude;
-#[allow(dead_code)]
 mod proto;
 pub mod schema;
 mod server;

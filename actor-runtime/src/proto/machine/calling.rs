@@ -174,7 +174,6 @@ impl<C, I> Machine<C, I> {
     /// Whether the driver still holds some of a body. It may say so when it has taken the body, and then has to say
     /// otherwise before it hands over the last byte: a call whose body is not complete reaches nobody, and is known not
     /// to have been delivered if the connection ends.
-    #[allow(dead_code, reason = "for drivers that send bodies in parts")]
     pub(crate) fn body_held(&mut self, body: StreamKind, held: bool) {
         if let StreamKind::CallBody(call) = body
             && let Some(Ours { state: State::Sent { body_held, .. }, .. }) = self.calling.calls.get_mut(&call)
@@ -186,11 +185,6 @@ impl<C, I> Machine<C, I> {
     /// The calls that have not ended.
     pub(crate) fn calls(&self) -> impl Iterator<Item = &C> {
         self.calling.calls.values().map(|call| &call.keep)
-    }
-
-    /// A call of ours, by its number.
-    pub(crate) fn call_mut(&mut self, number: u64) -> Option<&mut C> {
-        self.calling.calls.get_mut(&number).map(|call| &mut call.keep)
     }
 
     fn refusal(&self, call: &NewCall) -> Option<Failure> {

@@ -173,6 +173,7 @@ impl<C, I> Machine<C, I> {
         }
     }
 
+    #[cfg(any(test, fuzzing))]
     /// Whether the handshake is through.
     pub(crate) fn is_open(&self) -> bool {
         self.peer.is_some() && !self.ended
@@ -334,6 +335,7 @@ impl<C, I> Machine<C, I> {
         std::mem::replace(&mut self.watched, watched)
     }
 
+    #[cfg(any(test, fuzzing))]
     /// What the peer said when it took leave.
     pub(crate) fn leaving(&self) -> Option<&str> {
         self.leaving.as_deref()

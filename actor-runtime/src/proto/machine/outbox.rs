@@ -91,6 +91,7 @@ impl Outbox {
         Poll::Ready(self.take_lane())
     }
 
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn take_control(&mut self) -> Bytes {
         mem::take(&mut self.control).freeze()
     }
@@ -138,11 +139,6 @@ impl Outbox {
             }
         }
         woken
-    }
-
-    /// The waker of the lane, which is all that a call or a short reply needs.
-    pub(crate) fn woken_lane(&mut self) -> Option<Waker> {
-        if self.lane.is_empty() { None } else { self.parked[LANE].take() }
     }
 
     /// Where the lane will be when all that is in it now is taken.

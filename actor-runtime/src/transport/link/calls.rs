@@ -136,7 +136,11 @@ impl Binding {
                 node.expect_deadline(deadline, watch, || link.this.clone());
                 Ok(())
             }
-            Err(RefusedCall { failure, .. }) => Err(Refused { call, failure }),
+            Err(RefusedCall { keep, failure }) => {
+                // It holds the number of the target, which must not be given back under the lock.
+                drop(keep);
+                Err(Refused { call, failure })
+            }
         }
     }
 }

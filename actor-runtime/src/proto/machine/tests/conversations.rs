@@ -143,7 +143,6 @@ struct Player {
     order: Order,
     accounts: BTreeMap<u32, Arc<Account>>,
     lengths: BTreeMap<u64, (u32, u64)>,
-    bodies: BTreeMap<StreamKind, Vec<u8>>,
     /// A script speaks for it from the first byte: what its machine has to say is not sent.
     is_scripted: bool,
 }
@@ -156,7 +155,6 @@ impl Player {
             order: Order::default(),
             accounts: BTreeMap::new(),
             lengths: BTreeMap::new(),
-            bodies: BTreeMap::new(),
             is_scripted,
         }
     }
