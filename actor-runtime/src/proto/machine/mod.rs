@@ -3,7 +3,7 @@
 //! The machine is generic over what its driver keeps for a call: `C` for a call that this side has made, `I` for one
 //! that it serves. Streams are the driver's: it cuts their bytes into [`Frame`]s, hands these in, and writes what the
 //! [`Outbox`] holds. Frames of the lane and bodies may be handed in once the handshake is through
-//! ([`Machine::is_open`]).
+//! ([`Event::Open`]).
 //!
 //! What a driver owes the machine:
 //! - A body is handed in when it is complete, and its header is known ([`Machine::body_expected`]); until then the
