@@ -62,6 +62,57 @@ async fn a_reply_does_not_wait_for_a_call_of_another_node() {
     blocked.await.unwrap().unwrap();
 }
 
+/// Replies that arrive together wake their callers one after the other, and what these call next leaves together; unless
+/// one of them keeps its thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_does_not_wait_for_another_caller_that_computes() {
+    let authority = cluster();
+    let server = server(&authority, "server").await;
+    let observer = node(&authority, "observer");
+    let seen = client(&observer, server.address());
+    let (computes, computing) = tokio::sync::oneshot::channel();
+    let address = server.address().to_string();
+    let callers = std::thread::spawn(move || {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let caller = node(&authority, "client");
+            let post = client(&caller, address);
+            post.echo(1).await.unwrap();
+            // All the others wait for this one, and are answered in one poll.
+            let first = post.clone();
+            let first = caller.spawn(async move { first.hold_alone(100).await });
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let mut computes = Some(computes);
+            let calls: Vec<_> = (0..200)
+                .map(|at| {
+                    let (post, computes) = (post.clone(), computes.take_if(|_| at == 150));
+                    caller.spawn(async move {
+                        post.add(0).await?;
+                        if let Some(computes) = computes {
+                            let _ = computes.send(());
+                            std::thread::sleep(Duration::from_millis(600));
+                        }
+                        post.add(1).await
+                    })
+                })
+                .collect();
+            first.await.unwrap().unwrap();
+            for call in calls {
+                call.await.unwrap().unwrap();
+            }
+        });
+    });
+    computing.await.unwrap();
+    let begun = Instant::now();
+    // Others than the one that computes have had their turn before it.
+    while seen.add(0).await.unwrap() < 100 {
+        assert!(begun.elapsed() < Duration::from_millis(400), "their calls wait for the one that computes");
+    }
+    callers.join().unwrap();
+    assert_eq!(seen.add(0).await.unwrap(), 200);
+}
+
 /// Two servers that call each other over the connection that the first one made; the other's client.
 async fn led_back(authority: &Authority) -> (ActorServer, ActorServer, PostClient) {
     let (first, other) = (server(authority, "first").await, server(authority, "other").await);

@@ -1,6 +1,6 @@
 //! Frames, and how they are cut out of a stream of bytes.
 
-use std::ops::Range;
+use std::{mem, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 
@@ -78,11 +78,21 @@ pub(crate) const MAX_FRAME: u32 = 256 * 1024;
 pub(crate) struct FrameReader {
     /// The beginning of a frame.
     part: BytesMut,
+    /// For [`read`](Self::read): the memory is used again.
+    cut: RawFrames,
 }
 
 impl FrameReader {
     /// Takes what came next; the frames that it completes are put behind the others.
-    pub(crate) fn read(&mut self, mut chunk: Bytes, frames: &mut Vec<Frame>) -> Result<(), FrameError> {
+    pub(crate) fn read(&mut self, chunk: Bytes, frames: &mut Vec<Frame>) -> Result<(), FrameError> {
+        let mut cut = mem::take(&mut self.cut);
+        let read = self.cut(chunk, &mut cut).and_then(|()| cut.decode(frames));
+        self.cut = cut;
+        read
+    }
+
+    /// The same, and leaves the frames to be decoded by somebody else.
+    pub(crate) fn cut(&mut self, mut chunk: Bytes, raw: &mut RawFrames) -> Result<(), FrameError> {
         while !self.part.is_empty() && !chunk.is_empty() {
             let wanted = match frame_length(&self.part)? {
                 Some(length) => length - self.part.len(),
@@ -91,8 +101,8 @@ impl FrameReader {
             let taken = chunk.split_to(wanted.min(chunk.len()));
             self.part.extend_from_slice(&taken);
             if frame_length(&self.part)?.is_some_and(|length| length == self.part.len()) {
-                let frame = std::mem::take(&mut self.part).freeze();
-                frames.extend(Frame::decode(&frame, 4..frame.len())?);
+                raw.pieces.push(mem::take(&mut self.part).freeze());
+                raw.count += 1;
             }
         }
         let mut at = 0;
@@ -100,16 +110,63 @@ impl FrameReader {
             if length > chunk.len() - at {
                 break;
             }
-            frames.extend(Frame::decode(&chunk, at + 4..at + length)?);
+            raw.count += 1;
             at += length;
         }
         self.part.extend_from_slice(&chunk[at..]);
+        if at > 0 {
+            chunk.truncate(at);
+            raw.pieces.push(chunk);
+        }
         Ok(())
     }
 
     /// Whether it is in the middle of a frame.
     pub(crate) fn is_partial(&self) -> bool {
         !self.part.is_empty()
+    }
+}
+
+/// Frames as they lie in the stream, one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct RawFrames {
+    /// Each has whole frames.
+    pieces: Vec<Bytes>,
+    count: usize,
+}
+
+impl RawFrames {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether the first one is the end of a call.
+    pub(crate) fn begin_with_a_reply(&self) -> bool {
+        self.pieces.first().and_then(|piece| piece.get(4)) == Some(&kind::REPLY)
+    }
+
+    /// Takes the others behind its own.
+    pub(crate) fn append(&mut self, others: &mut Self) {
+        self.pieces.append(&mut others.pieces);
+        self.count += mem::take(&mut others.count);
+    }
+
+    /// Reads them, and keeps none. What stands before one that cannot be read is read.
+    pub(crate) fn decode(&mut self, frames: &mut Vec<Frame>) -> Result<(), FrameError> {
+        self.count = 0;
+        for piece in self.pieces.drain(..) {
+            let mut at = 0;
+            while let Some(length) = frame_length(&piece[at..])? {
+                frames.extend(Frame::decode(&piece, at + 4..at + length)?);
+                at += length;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -31,7 +31,7 @@ mod stream;
 
 pub(crate) use call::{Bind, CallContext, CallHeader};
 use frame::kind;
-pub(crate) use frame::{Frame, FrameReader};
+pub(crate) use frame::{Frame, FrameReader, RawFrames};
 pub(crate) use hello::{Grants, Hello, ServiceDigest, ServiceTable, VERSIONS};
 pub(crate) use machine::{
     Abort, Account, CloseCode, Closing, Event, Expected, Lost, Machine, NewCall, Order, RefusedCall,

@@ -141,6 +141,10 @@ impl Outbox {
         woken
     }
 
+    pub(crate) fn lane_len(&self) -> usize {
+        self.lane.len()
+    }
+
     /// Where the lane will be when all that is in it now is taken.
     pub(super) fn lane_end(&self) -> u64 {
         self.taken + self.lane.len() as u64

@@ -307,6 +307,12 @@ impl<C, I> Machine<C, I> {
         self.serving.calls.len()
     }
 
+    /// How many numbers the peer has given.
+    #[cfg(test)]
+    pub(crate) fn bound(&self) -> usize {
+        self.serving.targets.len()
+    }
+
     /// What is to be told if the caller of a call that was handed out leaves. Gives it back if that has happened, or if
     /// the call has ended.
     pub(crate) fn begun(&mut self, number: u64, call: I) -> Option<I> {

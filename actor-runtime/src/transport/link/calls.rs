@@ -121,7 +121,7 @@ impl Binding {
         };
         let deadline = head.deadline;
         let sent = Sent { call: call.clone(), before, client, binding: self.clone() };
-        let (taken, watch) = self.link.with(|machine| {
+        let (taken, watch) = self.link.sending(|machine| {
             let taken = machine.call(now.into_std(), new, order, sent);
             (taken, !machine.set_watched(true))
         });

@@ -1,21 +1,25 @@
 //! What arrives, on its way to calls and actors.
 
 use std::{
-    sync::atomic::Ordering,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Introduced, Link, Progress, relay};
+use super::{Introduced, Link, Progress, served::Inbound};
 use crate::{
     call::AnyCall,
+    node::Node,
+    panics::text_of,
     proto::{CloseCode, Closing, Event, Expected, Frame, FrameError, StreamKind, StreamWork},
     sync::lock,
 };
 
-pub(super) type Events = Vec<Event<super::Sent, std::sync::Weak<dyn AnyCall>>>;
+type Happened = Event<super::Sent, Weak<dyn AnyCall>>;
+type Events = Vec<Happened>;
 
 impl Link {
     /// Frames of the control stream came.
@@ -27,22 +31,25 @@ impl Link {
                 machine.control(frame, &mut events);
             }
         });
-        self.deliver(events);
+        self.tell(events);
     }
 
-    /// Frames of the lane came. Whether calls of the other side were under way here then, these among them.
-    pub(crate) fn lane(&self, frames: &mut Vec<Frame>) -> bool {
+    /// Frames of the lane came.
+    pub(crate) fn lane(&self, frames: &mut Vec<Frame>) {
+        let _one_at_a_time = lock(&self.arriving);
+        self.take_in(frames);
+    }
+
+    /// The lane's frames, by the one who has the right to.
+    pub(super) fn take_in(&self, frames: &mut Vec<Frame>) {
         let mut events = Events::with_capacity(frames.len());
         let now = self.now();
-        let _one_at_a_time = lock(&self.arriving);
-        let serves = self.with(|machine| {
+        self.with(|machine| {
             for frame in frames.drain(..) {
                 machine.lane(now, frame, &mut events);
             }
-            machine.serves() > 0
         });
-        self.deliver(events);
-        serves
+        self.tell(events);
     }
 
     /// A stream could not be cut into frames.
@@ -95,14 +102,14 @@ impl Link {
         let mut events = Events::new();
         let _one_at_a_time = lock(&self.arriving);
         self.with(|machine| machine.body_arrived(kind, body, &mut events));
-        self.deliver(events);
+        self.tell(events);
     }
 
     pub(crate) fn body_failed(&self, kind: StreamKind) {
         let mut events = Events::new();
         let _one_at_a_time = lock(&self.arriving);
         self.with(|machine| machine.body_failed(kind, &mut events));
-        self.deliver(events);
+        self.tell(events);
     }
 
     pub(crate) fn poll_control(&self, cx: &Context<'_>) -> Poll<Bytes> {
@@ -138,25 +145,11 @@ impl Link {
         self.look(|machine| machine.out.poll_streams(cx))
     }
 
-    fn deliver(&self, events: Events) {
+    /// Tells callers and actors what arrived.
+    fn tell(&self, events: Events) {
         if events.is_empty() {
             return;
         }
-        let relayed = self.relayed.load(Ordering::Acquire) > 0;
-        let worth = relay::is_worth_it(&events) && !self.inline.load(Ordering::Relaxed);
-        let (link, node) = (self.this(), self.node.upgrade());
-        let relay = node.as_ref().and_then(|node| node.links().relay()).filter(|_| relayed || worth);
-        let left = match (relay, link) {
-            (Some(relay), Some(link)) => relay.send(&link, events),
-            _ => Err(events),
-        };
-        if let Err(events) = left {
-            self.tell(events);
-        }
-    }
-
-    /// Tells callers and actors what arrived.
-    pub(super) fn tell(&self, events: Events) {
         let (Some(link), Some(node)) = (self.this(), self.node.upgrade()) else {
             // The node is going away: what callers wait for comes to them all the same.
             for event in events {
@@ -170,38 +163,49 @@ impl Link {
         };
         let mut inbound = lock(&self.inbound);
         let now = node.now();
-        for event in events {
-            match event {
-                Event::Call(header, body) => inbound.take(&link, &node, now, header, body),
-                Event::Reply(sent, reply) => Self::receive(sent, reply),
-                Event::Bound(bind, account) => inbound.bound(bind, account),
-                Event::Released(target) => inbound.released(target),
-                Event::Unbegun(target, length) => inbound.unbegun(self, target, length),
-                Event::Abandoned(call) => {
-                    // Calls before it in this batch are handed over first: their order is the caller's.
-                    inbound.hand_over(self, &node);
-                    if let Some(call) = call.upgrade() {
-                        call.abandon();
-                    }
-                }
-                Event::Returned(sent) => self.returned(sent),
-                Event::Open => self.open(&node),
-                Event::Service(service) => {
-                    tracing::debug!(peer = %self.far, service = %service.name, "the other side serves this");
-                }
-                Event::Asked(service) => self.answer(&node, &service),
-                Event::Table(table) => self.told(table),
-                Event::Goodbye(reason) => {
-                    tracing::info!(peer = %self.far, %reason, "the other side takes no more calls");
-                    self.advance(Progress::Leaving);
-                    node.links().leads_no_more(self);
-                }
+        let mut events = events.into_iter();
+        // A waker is foreign code, and so is what is dropped with a call: one that panics takes no other call with it.
+        let mut tell_the_rest = || {
+            for event in events.by_ref() {
+                self.tell_one(event, &link, &node, now, &mut inbound);
             }
+        };
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(&mut tell_the_rest)) {
+            tracing::error!(peer = %self.far, panic = %text_of(&*panic), "what was woken or dropped with a call panicked");
         }
         inbound.hand_over(self, &node);
     }
 
-    fn open(&self, node: &crate::node::Node) {
+    fn tell_one(&self, event: Happened, link: &Arc<Self>, node: &Node, now: Instant, inbound: &mut Inbound) {
+        match event {
+            Event::Call(header, body) => inbound.take(link, node, now, header, body),
+            Event::Reply(sent, reply) => Self::receive(sent, reply),
+            Event::Bound(bind, account) => inbound.bound(bind, account),
+            Event::Released(target) => inbound.released(target),
+            Event::Unbegun(target, length) => inbound.unbegun(self, target, length),
+            Event::Abandoned(call) => {
+                // Calls before it in this batch are handed over first: their order is the caller's.
+                inbound.hand_over(self, node);
+                if let Some(call) = call.upgrade() {
+                    call.abandon();
+                }
+            }
+            Event::Returned(sent) => self.returned(sent),
+            Event::Open => self.open(node),
+            Event::Service(service) => {
+                tracing::debug!(peer = %self.far, service = %service.name, "the other side serves this");
+            }
+            Event::Asked(service) => self.answer(node, &service),
+            Event::Table(table) => self.told(table),
+            Event::Goodbye(reason) => {
+                tracing::info!(peer = %self.far, %reason, "the other side takes no more calls");
+                self.advance(Progress::Leaving);
+                node.links().leads_no_more(self);
+            }
+        }
+    }
+
+    fn open(&self, node: &Node) {
         let (hello, version) = self.look(|machine| (machine.peer().cloned(), machine.version()));
         let Some(hello) = hello else { return };
         tracing::debug!(peer = %self.far, node = %hello.node, ?version, "connected");

@@ -9,6 +9,7 @@
 mod calls;
 mod deliver;
 mod ending;
+mod inbox;
 mod relay;
 mod schemas;
 mod served;
@@ -18,13 +19,13 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicUsize},
+        atomic::{AtomicBool, Ordering},
     },
     task::Waker,
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 pub(crate) use calls::{Binding, Outgoing, Reroute};
 pub(crate) use relay::Relay;
@@ -38,11 +39,12 @@ use crate::{
     cork::Flush,
     names::Address,
     node::{Node, WeakNode},
-    proto::{Grants, Hello, Machine, Settings, VERSIONS},
+    proto::{Frame, Grants, Hello, Machine, Settings, VERSIONS},
     sync::{Mutex, lock},
     trust::Peer,
 };
 use calls::Sent;
+use inbox::Inbox;
 use served::Inbound;
 
 /// One connection.
@@ -50,16 +52,20 @@ pub(crate) struct Link {
     node: WeakNode,
     machine: Mutex<Wire>,
     /// Held from the machine to the callers and actors: what arrives by several streams is told in the order in which
-    /// the machine took it, also where these are read at the same time.
-    arriving: Mutex<()>,
+    /// the machine took it, also where these are read at the same time. With it, memory for the lane's frames.
+    arriving: Mutex<Vec<Frame>>,
+    /// What came on the lane and was not read yet.
+    inbox: Mutex<Inbox>,
+    /// The lane was read: a body may have its header now, and there may be room for more.
+    lane_moved: Notify,
     /// What the other side's calls lead to. Only what carries the bytes uses it, one at a time.
     inbound: Mutex<Inbound>,
     /// The numbers that were given to actors of the other side.
     bindings: Mutex<Bindings>,
     tables: Mutex<schemas::Tables>,
     progress: Signal<Progress>,
-    /// How much of what arrived is on its way to the workers.
-    relayed: AtomicUsize,
+    /// Whether callers that got their replies together run now: what they send next leaves together.
+    burst: AtomicBool,
     /// Whether an actor that the other side calls runs on the network thread.
     inline: AtomicBool,
     /// Closed when nothing carries the link's bytes any more.
@@ -93,6 +99,9 @@ pub(crate) struct Introduced {
     pub(crate) address: Option<Address>,
 }
 
+/// So much waits for nothing else.
+const BURST: usize = 8 * 1024;
+
 /// How long a peer has for the handshake.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
@@ -122,12 +131,14 @@ impl Link {
             node: node.downgrade(),
             machine: Mutex::new(Machine::new(local, settings, hello_by)),
             arriving: Mutex::default(),
+            inbox: Mutex::default(),
+            lane_moved: Notify::new(),
             inbound: Mutex::default(),
             bindings: Mutex::default(),
             tables: Mutex::default(),
             progress: Signal::new(Progress::Opening),
             carried: Signal::new(true),
-            relayed: AtomicUsize::new(0),
+            burst: AtomicBool::new(false),
             inline: AtomicBool::new(false),
             far,
             peer: OnceLock::new(),
@@ -194,6 +205,19 @@ impl Link {
         result
     }
 
+    /// As [`with`](Self::with), for what may leave a little later with other things of its kind.
+    pub(super) fn sending<T>(&self, act: impl FnOnce(&mut Wire) -> T) -> T {
+        let mut machine = lock(&self.machine);
+        let result = act(&mut machine);
+        if self.burst.load(Ordering::Relaxed) && machine.out.lane_len() < BURST {
+            return result;
+        }
+        let woken = machine.out.woken();
+        drop(machine);
+        wake(woken);
+        result
+    }
+
     /// Looks at the machine without putting anything into the outbox.
     pub(super) fn look<T>(&self, look: impl FnOnce(&mut Wire) -> T) -> T {
         look(&mut lock(&self.machine))
@@ -217,6 +241,7 @@ fn wake(woken: [Option<Waker>; 3]) {
 
 impl Flush for Link {
     fn flush(&self) {
+        self.burst.store(false, Ordering::Relaxed);
         self.with(|_| ());
     }
 }

@@ -1,24 +1,24 @@
-//! What arrived, on its way from the network thread to the workers.
+//! The task on a node's runtime that reads what arrived, for links to which much came at once.
 //!
-//! A task that is woken from another thread costs the waker a lock and, often, a system call; one that is woken from a
-//! thread of its own runtime costs next to nothing. And memory that one thread fills, another reads and frees is dear.
-//! So what arrives together is not told callers and actors from the network thread: it is handed to one task on the
-//! node's runtime, which tells them. What arrives of one link is told in its order, also if some of it is told directly.
+//! It tells callers their replies, and these make their next calls right after it, in the same thread. So that these leave
+//! together, nobody is woken to send them before the relay comes round again, behind all the callers that it has told.
 
 use std::{
+    collections::VecDeque,
+    future::poll_fn,
     mem,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 
-use super::{Link, deliver::Events};
+use super::Link;
 use crate::{
+    cork::Flush,
     node::Node,
-    proto::Event,
     sync::{Mutex, lock},
 };
 
-/// The replies that are on their way.
+/// The links that are to be read.
 #[derive(Default)]
 pub(crate) struct Relay {
     state: Mutex<State>,
@@ -26,70 +26,75 @@ pub(crate) struct Relay {
 
 #[derive(Default)]
 struct State {
-    arrived: Vec<Arrived>,
+    links: VecDeque<Arc<Link>>,
     parked: Option<Waker>,
-    /// Nobody takes them: the runtime is gone, or has not begun.
+    /// Nobody reads them: the runtime is gone.
     closed: bool,
 }
 
-/// What arrived together over one link.
-struct Arrived {
-    link: Arc<Link>,
-    events: Events,
-}
-
-/// Whether so much is worth a relay. A call goes to an actor that is woken once for many; a reply to a caller of its own.
-pub(super) fn is_worth_it(events: &Events) -> bool {
-    let replies = matches!(events.first(), Some(Event::Reply(..)));
-    events.len() >= if replies { 4 } else { 24 }
-}
-
 impl Relay {
-    /// Tells on the runtime of this node from now on.
+    /// Reads on the runtime of this node from now on.
     pub(crate) fn start(node: &Node) -> Arc<Self> {
         let relay = Arc::new(Self::default());
         let carrying = Carrying(relay.clone());
         drop(node.spawn_bare(async move {
-            while let Some(arrived) = std::future::poll_fn(|cx| carrying.0.poll(cx)).await {
-                tell(arrived);
+            while let Some(links) = poll_fn(|cx| carrying.0.poll(cx)).await {
+                carrying.0.read(links).await;
             }
         }));
         relay
     }
 
-    /// Hands over what arrived. Gives it back if nobody takes it any more.
-    pub(super) fn send(&self, link: &Arc<Link>, events: Events) -> Result<(), Events> {
+    /// Has the link read. False if nobody does it any more.
+    pub(super) fn send(&self, link: Arc<Link>) -> bool {
         let mut state = lock(&self.state);
         if state.closed {
-            return Err(events);
+            return false;
         }
-        link.relayed.fetch_add(1, Ordering::Relaxed);
-        state.arrived.push(Arrived { link: link.clone(), events });
+        state.links.push_back(link);
         let parked = state.parked.take();
         drop(state);
         if let Some(parked) = parked {
             parked.wake();
         }
-        Ok(())
+        true
+    }
+
+    async fn read(&self, links: VecDeque<Arc<Link>>) {
+        let mut reading = Reading(links);
+        for link in &reading.0 {
+            link.burst.store(link.is_burst(), Ordering::Relaxed);
+            link.read();
+        }
+        behind_others().await;
+        while let Some(link) = reading.0.pop_front() {
+            link.flush();
+            // More may have come meanwhile.
+            if link.is_relayed() && !self.send(link.clone()) {
+                link.read_all();
+            }
+        }
     }
 
     /// The node is going away.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
-        let arrived = mem::take(&mut state.arrived);
+        let links = mem::take(&mut state.links);
         let parked = state.parked.take();
         drop(state);
-        tell(arrived);
+        for link in links {
+            link.read_all();
+        }
         if let Some(parked) = parked {
             parked.wake();
         }
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Vec<Arrived>>> {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Option<VecDeque<Arc<Link>>>> {
         let mut state = lock(&self.state);
-        if !state.arrived.is_empty() {
-            return Poll::Ready(Some(mem::take(&mut state.arrived)));
+        if !state.links.is_empty() {
+            return Poll::Ready(Some(mem::take(&mut state.links)));
         }
         if state.closed {
             return Poll::Ready(None);
@@ -99,11 +104,30 @@ impl Relay {
     }
 }
 
-fn tell(arrived: Vec<Arrived>) {
-    for Arrived { link, events } in arrived {
-        link.tell(events);
-        link.relayed.fetch_sub(1, Ordering::Release);
+/// The links that are being read. If the runtime ends meanwhile, they are read by whoever is there.
+struct Reading(VecDeque<Arc<Link>>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        for link in &self.0 {
+            link.read_all();
+            link.flush();
+        }
     }
+}
+
+/// Ends when the tasks that were woken before have had their turn. (A task that wakes itself is put behind them; tokio's
+/// `yield_now` would wait for the driver too.)
+pub(super) async fn behind_others() {
+    let mut first = true;
+    poll_fn(|cx| {
+        if mem::take(&mut first) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// However the task ends, also with its runtime: nothing waits for it afterwards.

@@ -15,6 +15,8 @@ mod drive;
 mod endpoint;
 mod failures;
 mod ids;
+mod read;
+mod write;
 
 use std::{
     future::Future,
@@ -23,6 +25,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use quinn::VarInt;
 use tokio::runtime::Handle;
 
 use endpoint::Endpoints;
@@ -35,6 +38,12 @@ use crate::{
     node::{Node, Task, task, thread::NetworkThread},
     trust::{Trust, TrustError},
 };
+
+/// What a stream is reset or stopped with that nobody needs any more.
+const NOT_NEEDED: VarInt = VarInt::from_u32(1);
+
+/// The same for one of a kind that this release does not know.
+const UNKNOWN: VarInt = VarInt::from_u32(2);
 
 /// Where the network of a node runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
