@@ -137,6 +137,10 @@ pub(crate) fn conditional(meta: &Meta) -> Option<(Meta, Vec<Meta>)> {
 pub(crate) enum Ours {
     Id,
     Timeout,
+    Idempotent,
+    Dedup,
+    Oneway,
+    CancelSafe,
     /// Settled in the grammar, but nothing stands behind it.
     Reserved,
 }
@@ -146,7 +150,11 @@ pub(crate) fn ours(path: &syn::Path) -> Option<Ours> {
     match &*path.get_ident()?.to_string() {
         "id" => Some(Ours::Id),
         "timeout" => Some(Ours::Timeout),
-        "idempotent" | "dedup" | "oneway" | "cancel_safe" | "since" => Some(Ours::Reserved),
+        "idempotent" => Some(Ours::Idempotent),
+        "dedup" => Some(Ours::Dedup),
+        "oneway" => Some(Ours::Oneway),
+        "cancel_safe" => Some(Ours::CancelSafe),
+        "since" => Some(Ours::Reserved),
         _ => None,
     }
 }

@@ -65,6 +65,10 @@ use proc_macro::TokenStream;
 /// Attributes of its methods:
 /// - `#[id = 7]`: what names the method on the wire, from 1 to 4294967295; a hash of `Service/method` unless given.
 /// - `#[timeout = "500ms"]`, also in `s` and `m`, or `"none"`: the deadline of calls that say nothing of their own.
+/// - `#[idempotent]`: running it twice does what running it once does; a call that may have been run is repeated.
+/// - `#[dedup]`: its actor remembers replies for a while, so that a call may be repeated and is run once all the same.
+/// - `#[oneway]`: the call ends when the actor has accepted it; there is no reply, and so no return type.
+/// - `#[cancel_safe]`, on a `&mut self` method: its turn may be dropped at any await when its caller leaves.
 /// - `#[cfg]` holds for everything that is generated for the method; documentation, `#[deprecated]`, `#[must_use]` and
 ///   `#[allow]` are repeated where they make sense. Other attributes stay on the trait's method.
 ///
@@ -75,8 +79,8 @@ use proc_macro::TokenStream;
 /// no `&self`; `self` by value or typed; patterns, attributes, `impl Trait`, `&mut T` and references inside of types in
 /// arguments; lifetimes, other than `'static` inside of a type such as `Cow<'static, str>`; borrowed replies; trait
 /// objects, pointers and inferred types; `Self` in types; the method names `new`, `on`, `pool` and `with_options`;
-/// names and ids that collide. Streams, `#[idempotent]`, `#[dedup]`, `#[oneway]`, `#[cancel_safe]` and `#[since(n)]`
-/// are reserved, and not supported yet.
+/// names and ids that collide; attributes that do not go together. Streams and `#[since(n)]` are reserved, and not
+/// supported yet.
 ///
 /// # The client
 ///

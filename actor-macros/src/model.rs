@@ -89,6 +89,7 @@ pub(crate) struct Method {
     pub(crate) reply: Reply,
     pub(crate) attributes: Attributes,
     pub(crate) timeout: Timeout,
+    pub(crate) flags: Flags,
     /// The signature as written.
     pub(crate) signature: String,
 }
@@ -122,6 +123,15 @@ pub(crate) enum Access {
     Shared,
     /// `&mut self`.
     Exclusive,
+}
+
+/// The attributes without a value.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Flags {
+    pub(crate) idempotent: bool,
+    pub(crate) dedup: bool,
+    pub(crate) oneway: bool,
+    pub(crate) cancel_safe: bool,
 }
 
 /// `#[timeout = "…"]`.

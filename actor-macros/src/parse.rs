@@ -12,7 +12,7 @@ use syn::{
 
 use crate::{
     attributes::{self, Attributes, Ours},
-    model::{Access, Argument, Form, Id, Method, Names, Paths, Reply, Service, Timeout},
+    model::{Access, Argument, Flags, Form, Id, Method, Names, Paths, Reply, Service, Timeout},
     naming,
     options::Options,
     refusals::Refusals,
@@ -55,6 +55,7 @@ fn method(item: &TraitItemFn, service: &str, paths: &Paths, refusals: &mut Refus
         },
         attributes: Attributes::new(&item.attrs),
         timeout: ours.timeout.unwrap_or(Timeout::Default),
+        flags: ours.flags,
         signature: signature(&item.sig),
         ident: ident.clone(),
         name,
@@ -108,6 +109,7 @@ fn signature(signature: &Signature) -> String {
 struct Helpers {
     id: Option<Id>,
     timeout: Option<Timeout>,
+    flags: Flags,
 }
 
 impl Helpers {
@@ -126,14 +128,29 @@ impl Helpers {
                 );
             } else if seen.contains(&ours) {
                 refusals.refuse(attribute, format_args!("`#[{name}]` is given twice; keep one of them"));
-            } else if ours == Ours::Id {
-                helpers.id = id(attribute, refusals);
             } else {
-                helpers.timeout = timeout(attribute, refusals);
+                helpers.take(ours, attribute, refusals);
             }
             seen.push(ours);
         }
         helpers
+    }
+
+    fn take(&mut self, ours: Ours, attribute: &Attribute, refusals: &mut Refusals) {
+        let flag = match ours {
+            Ours::Id => return self.id = id(attribute, refusals),
+            Ours::Timeout => return self.timeout = timeout(attribute, refusals),
+            Ours::Idempotent => &mut self.flags.idempotent,
+            Ours::Dedup => &mut self.flags.dedup,
+            Ours::Oneway => &mut self.flags.oneway,
+            Ours::CancelSafe => &mut self.flags.cancel_safe,
+            Ours::Reserved => return,
+        };
+        *flag = true;
+        if !matches!(attribute.meta, Meta::Path(_)) {
+            let name = text::of(attribute.path());
+            refusals.refuse(attribute, format_args!("`{name}` has no value; write `#[{name}]`"));
+        }
     }
 }
 
@@ -236,7 +253,7 @@ mod tests {
             "trait Calculator {
                 #[id = 0x10] #[timeout = \"2s\"]
                 async fn divide(&self, a: f64, b: &[f64]) -> Result<f64, CalcError>;
-                #[timeout = \"none\"]
+                #[timeout = \"none\"] #[cancel_safe] #[dedup]
                 async fn r#type(&mut self, name: &str, mut r#in: &Point) {}
             }",
         );
@@ -252,6 +269,7 @@ mod tests {
         assert_eq!((&*typed.name, typed.access == Access::Exclusive), ("type", true));
         assert_eq!(typed.id.value(), naming::method_id("Calculator", "type"));
         assert!(matches!(typed.timeout, Timeout::Never));
+        assert!(typed.flags.cancel_safe && typed.flags.dedup && !typed.flags.oneway);
         assert!(matches!(typed.arguments[0].form, Form::Str));
         assert!(matches!(typed.arguments[1].form, Form::Reference(_)));
         assert_eq!(typed.arguments[1].name, "in");
@@ -290,10 +308,13 @@ mod tests {
             ("#[timeout = \"s\"]", timeout, "\"s\""),
             ("#[timeout = \"5\"]", timeout, "\"5\""),
             ("#[timeout = 5]", timeout, "5"),
-            ("#[idempotent]", &reserved("idempotent"), "#[idempotent]"),
-            ("#[dedup]", &reserved("dedup"), "#[dedup]"),
-            ("#[oneway]", &reserved("oneway"), "#[oneway]"),
-            ("#[cancel_safe]", &reserved("cancel_safe"), "#[cancel_safe]"),
+            (
+                "#[idempotent = true]",
+                "`idempotent` has no value; write `#[idempotent]`",
+                "#[idempotent = true]",
+            ),
+            ("#[dedup(3)]", "`dedup` has no value; write `#[dedup]`", "#[dedup(3)]"),
+            ("#[oneway] #[oneway]", "`#[oneway]` is given twice; keep one of them", "#[oneway]"),
             ("#[since(2)]", &reserved("since"), "#[since(2)]"),
             ("#[cfg_attr(unix, id = 3)]", conditional, "id = 3"),
             ("#[cfg_attr(unix, cfg_attr(test, id = 3))]", conditional, "id = 3"),

@@ -5,12 +5,13 @@ use syn::{
     TraitItemFn,
 };
 
-use super::types;
+use super::{flags, types};
 use crate::{naming, refusals::Refusals};
 
 /// Checks the signature of a method.
 pub(super) fn check(item: &TraitItemFn, refusals: &mut Refusals) {
     let signature = &item.sig;
+    flags::check(item, refusals);
     if let Some(token) = &item.modifiers.defaultness {
         refusals.refuse(
             token,

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | here | traits: generics, modifiers, supertraits, items that are not methods |
 //! | `method` | signatures: receivers, generics, qualifiers, arguments |
+//! | `flags` | attributes without a value that do not go together |
 //! | `types` | types that cannot travel |
 //! | `names` | names and ids that collide |
 //! | `implementation` | impls |
 
+mod flags;
 mod implementation;
 mod method;
 mod names;

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::model::{Access, Id, Method, Paths, Reply, Service, Timeout};
+use crate::model::{Access, Flags, Id, Method, Paths, Reply, Service, Timeout};
 
 /// `FooService`, which has no values: it only stands for the service in types.
 pub(super) fn declaration(service: &Service) -> TokenStream {
@@ -71,6 +71,7 @@ fn constants(service: &Service, method: &Method) -> TokenStream {
     });
     let deprecated = method.attributes.is_deprecated().then(|| quote!(.with_deprecated()));
     let timeout = timeout(method, &service.paths);
+    let flags = flags(method.flags);
     // The static has a name that no constant in the length of an array has.
     quote! {
         #cfg
@@ -89,7 +90,8 @@ fn constants(service: &Service, method: &Method) -> TokenStream {
             .with_signature(#signature)
             #docs
             #deprecated
-            #timeout;
+            #timeout
+            #flags;
             &__METHOD
         };
     }
@@ -103,6 +105,15 @@ fn reply(method: &Method, Paths { service: rt, message, .. }: &Paths) -> TokenSt
             quote!(#rt::Reply::result(#text, <#ok as #message>::schema, <#err as #message>::schema))
         }
     }
+}
+
+fn flags(flags: Flags) -> TokenStream {
+    let Flags { idempotent, dedup, oneway, cancel_safe } = flags;
+    let idempotent = idempotent.then(|| quote!(.with_idempotent()));
+    let dedup = dedup.then(|| quote!(.with_dedup()));
+    let oneway = oneway.then(|| quote!(.with_oneway()));
+    let cancel_safe = cancel_safe.then(|| quote!(.with_cancel_safe()));
+    quote!(#idempotent #dedup #oneway #cancel_safe)
 }
 
 fn timeout(method: &Method, Paths { service: rt, .. }: &Paths) -> Option<TokenStream> {

@@ -348,10 +348,10 @@ fn all_mistakes_of_a_trait_are_reported_at_once() {
         spans,
         [
             "0",
-            "#[oneway]",
             "<A>",
             "Clone",
             "type B;",
+            "#[oneway]",
             "fn",
             "C",
             "self: Box<Self>",

@@ -28,6 +28,16 @@ pub struct Method {
     pub deprecated: bool,
     /// What `#[timeout = "…"]` says.
     pub timeout: MethodTimeout,
+    /// Whether it is marked `#[idempotent]`: running it twice does what running it once does, so a call of it may be
+    /// repeated although nobody knows whether it was run.
+    pub idempotent: bool,
+    /// Whether it is marked `#[dedup]`: its actor remembers the replies for a while, so a call of it may be repeated
+    /// and is run once all the same.
+    pub dedup: bool,
+    /// Whether it is marked `#[oneway]`: the call ends when it is accepted, and there is no reply.
+    pub oneway: bool,
+    /// Whether it is marked `#[cancel_safe]`: a `&mut self` turn that may be dropped at an await when its caller leaves.
+    pub cancel_safe: bool,
 }
 
 impl Method {
@@ -51,6 +61,10 @@ impl Method {
             docs: "",
             deprecated: false,
             timeout: MethodTimeout::Default,
+            idempotent: false,
+            dedup: false,
+            oneway: false,
+            cancel_safe: false,
         }
     }
 
@@ -79,6 +93,34 @@ impl Method {
     #[must_use]
     pub const fn with_timeout(mut self, timeout: MethodTimeout) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Marks the method as `#[idempotent]`.
+    #[must_use]
+    pub const fn with_idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    /// Marks the method as `#[dedup]`.
+    #[must_use]
+    pub const fn with_dedup(mut self) -> Self {
+        self.dedup = true;
+        self
+    }
+
+    /// Marks the method as `#[oneway]`.
+    #[must_use]
+    pub const fn with_oneway(mut self) -> Self {
+        self.oneway = true;
+        self
+    }
+
+    /// Marks the method as `#[cancel_safe]`.
+    #[must_use]
+    pub const fn with_cancel_safe(mut self) -> Self {
+        self.cancel_safe = true;
         self
     }
 }

@@ -1,0 +1,50 @@
+//! The attributes without a value: which do not go with the method, or with each other.
+
+use syn::{Attribute, Receiver, ReceiverKind, ReturnType, Signature, TraitItemFn};
+
+use crate::{
+    attributes::{Ours, ours},
+    refusals::Refusals,
+};
+
+/// Checks the attributes of a method.
+pub(super) fn check(item: &TraitItemFn, refusals: &mut Refusals) {
+    let find = |wanted| item.attrs.iter().find(|attribute| ours(attribute.path()) == Some(wanted));
+    let exclusive =
+        matches!(item.sig.receiver(), Some(Receiver { kind: ReceiverKind::Reference(_, _, Some(_)), .. }));
+    if let (Some(_), Some(dedup)) = (find(Ours::Idempotent), find(Ours::Dedup)) {
+        refusals.refuse(
+            dedup,
+            "an `#[idempotent]` method may run twice, so there is nothing to remember; keep one of the two",
+        );
+    }
+    if let Some(oneway) = find(Ours::Oneway) {
+        self::oneway(oneway, &item.sig, refusals);
+        for repeated in [find(Ours::Idempotent), find(Ours::Dedup)].into_iter().flatten() {
+            refusals.refuse(
+                repeated,
+                "a `#[oneway]` call has no reply to wait for, so it is not repeated once it was accepted; remove one of the two",
+            );
+        }
+    }
+    if let (Some(cancel_safe), false) = (find(Ours::CancelSafe), exclusive) {
+        refusals.refuse(
+            cancel_safe,
+            "a `&self` turn is dropped anyway when its caller leaves; `#[cancel_safe]` is for `&mut self` methods",
+        );
+    }
+}
+
+fn oneway(attribute: &Attribute, signature: &Signature, refusals: &mut Refusals) {
+    if let ReturnType::Type(_, ty) = &signature.output
+        && !matches!(&**ty, syn::Type::Tuple(tuple) if tuple.elems.is_empty())
+    {
+        refusals.refuse(
+            attribute,
+            format_args!(
+                "a `#[oneway]` method has no reply; remove the return type of `{}`, or the attribute",
+                signature.ident
+            ),
+        );
+    }
+}
