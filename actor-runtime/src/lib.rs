@@ -92,7 +92,8 @@ pub use actor::{Actor, Health, Overflow};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{
-    CallError, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Metadata, MetadataError, StopReason,
+    CallError, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Metadata, MetadataError, Retry,
+    StopReason,
 };
 pub use client::{Call, ServiceClient};
 pub use context::{ActorContext, NoContext, current_ctx};

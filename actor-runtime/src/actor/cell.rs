@@ -1,13 +1,16 @@
 //! One registered actor, as everybody but its own loop sees it.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::time::Instant;
 
 use super::mailbox::{Mailbox, Overflow};
 use crate::{
     actor_id::ActorId,
-    call::{AnyCall, Delivery, Failure, FailureKind, Hop, Link, Metadata, Refused, StopReason, Target},
+    call::{
+        AnyCall, Dedup, Delivery, Failure, FailureKind, Hop, Link, Metadata, Refused, ReplySink, StopReason,
+        Target, Window,
+    },
     context::Identity,
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
@@ -20,6 +23,8 @@ pub(crate) struct ActorCell {
     pub(crate) limits: Limits,
     pub(crate) registered: Registered,
     methods: Arc<MethodTable>,
+    /// Made when the first call comes that is to be remembered.
+    dedup: OnceLock<Arc<Dedup<Box<dyn ReplySink>>>>,
     /// The same cell, for whoever looks after its deadlines.
     this: Weak<Self>,
 }
@@ -57,6 +62,7 @@ impl ActorCell {
             limits,
             registered,
             methods,
+            dedup: OnceLock::new(),
             this: this.clone(),
         })
     }
@@ -90,6 +96,14 @@ impl Target for ActorCell {
 
     fn metadata(&self) -> Option<&Metadata> {
         self.registered.metadata.as_deref()
+    }
+
+    fn remembers(&self) -> Arc<Dedup<Box<dyn ReplySink>>> {
+        let window = || {
+            let config = self.identity.node.config();
+            Window { entries: config.dedup_entries, bytes: config.dedup_bytes, age: config.dedup_age }
+        };
+        self.dedup.get_or_init(|| Arc::new(Dedup::new(window()))).clone()
     }
 
     fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused> {

@@ -114,6 +114,14 @@ impl Failure {
         }
     }
 
+    /// After so many attempts.
+    #[must_use]
+    pub(crate) fn after(mut self, attempts: u32) -> Self {
+        use fmt::Write;
+        let _ = write!(self.0.detail, "; gave up after {attempts} attempts");
+        self
+    }
+
     #[must_use]
     pub(crate) fn with_hops(mut self, hops: Vec<Hop>) -> Self {
         self.0.hops = hops;

@@ -2,7 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 
-use super::{Hop, Link, Metadata};
+use super::{Hop, Link, Metadata, Retry};
 use crate::{
     actor_id::{ActorId, NodeId},
     service::Method,
@@ -23,6 +23,10 @@ pub struct CallHead {
     pub(crate) chain: Option<Arc<Link>>,
     pub(crate) caller: Option<Caller>,
     pub(crate) metadata: Option<Box<Metadata>>,
+    /// How often it is tried, if its caller said so.
+    pub(crate) retry: Option<Box<Retry>>,
+    /// What its attempts have in common, among all calls of its caller's node; 0 if it is not `#[dedup]`.
+    pub(crate) number: u64,
     /// Its own turn, once that has made a call itself.
     pub(crate) turn: OnceLock<Arc<Link>>,
 }
@@ -31,7 +35,18 @@ impl CallHead {
     /// A call of a method that nobody has made yet.
     pub(crate) fn new(method: &'static Method, name: Arc<str>) -> Self {
         let turn = OnceLock::new();
-        Self { method, name, deadline: None, made: None, chain: None, caller: None, metadata: None, turn }
+        Self {
+            method,
+            name,
+            deadline: None,
+            made: None,
+            chain: None,
+            caller: None,
+            metadata: None,
+            retry: None,
+            number: 0,
+            turn,
+        }
     }
 
     /// What the turn of this call waits for, if it is known.

@@ -46,6 +46,11 @@ pub(crate) trait ReplySink: Send + Sync + 'static {
 
     /// Sends the end of the call; called at most once.
     fn send(&self, reply: WireReply);
+
+    /// Its caller has left, and no end is sent.
+    fn abandoned(&self) {
+        self.begun();
+    }
 }
 
 impl<S: ReplySink> InboundCall<S> {
@@ -91,7 +96,7 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
         let Some(ended) = state.phase.end() else { return };
         state.body = None;
         drop(state);
-        self.sink.begun();
+        self.sink.abandoned();
         ended.notify();
     }
 

@@ -20,6 +20,7 @@ mod any;
 mod chain;
 #[cfg(debug_assertions)]
 mod check;
+mod dedup;
 mod dispatch;
 mod error;
 mod failure;
@@ -31,6 +32,7 @@ mod loom;
 mod metadata;
 mod options;
 mod phase;
+mod retry;
 #[cfg(test)]
 pub(crate) mod sample;
 mod stop;
@@ -39,6 +41,7 @@ mod typed;
 
 pub use any::AnyCall;
 pub use chain::Link;
+pub(crate) use dedup::{Attempt, Dedup, Key, Window};
 pub(crate) use dispatch::{accept_response, take_request};
 pub use error::CallError;
 pub use failure::{Failure, Hop};
@@ -50,6 +53,8 @@ pub use metadata::{Metadata, MetadataError};
 pub use options::CallOptions;
 pub(crate) use options::Timeout;
 pub use phase::{Far, Leave, Stage};
+pub use retry::Retry;
+pub(crate) use retry::Tried;
 pub use stop::StopReason;
 pub(crate) use target::{Refused, Target};
 pub(crate) use typed::{Payload, TypedCall};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Metadata, MetadataError};
+use super::{Metadata, MetadataError, Retry};
 
 /// How calls are made: set for all calls of a client by its `with_options`, or for one [`Call`](crate::Call).
 ///
@@ -18,6 +18,7 @@ use super::{Metadata, MetadataError};
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     pub(crate) timeout: Option<Timeout>,
+    pub(crate) retry: Option<Box<Retry>>,
     pub(crate) metadata: Option<Box<Metadata>>,
     pub(crate) refused: Option<Box<MetadataError>>,
 }
@@ -50,6 +51,13 @@ impl CallOptions {
         self
     }
 
+    /// How often a call is tried. See [`Retry`] for when it is at all.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(Box::new(retry));
+        self
+    }
+
     /// Adds an entry to the [`Metadata`] of the calls. One that passes the bounds makes the calls fail with
     /// [`TooLarge`](crate::FailureKind::TooLarge).
     #[must_use]
@@ -62,13 +70,14 @@ impl CallOptions {
 
     /// Whether there is more in them than a timeout, which is rare.
     pub(crate) fn is_beyond_timeout(&self) -> bool {
-        self.metadata.is_some() || self.refused.is_some()
+        self.metadata.is_some() || self.refused.is_some() || self.retry.is_some()
     }
 
     /// These options where they are set, else those.
     #[must_use]
     pub(crate) fn or(mut self, wider: &Self) -> Self {
         self.timeout = self.timeout.or(wider.timeout);
+        self.retry = self.retry.or_else(|| wider.retry.clone());
         if wider.metadata.is_none() && wider.refused.is_none() {
             return self;
         }

@@ -1,6 +1,6 @@
 use std::{any::Any, sync::Arc};
 
-use super::{AnyCall, Failure, Metadata, StopReason};
+use super::{AnyCall, Dedup, Failure, Metadata, ReplySink, StopReason};
 use crate::{actor_id::ActorId, service::Method};
 
 /// An actor as callers see it: something with an id that takes calls.
@@ -27,6 +27,9 @@ pub(crate) trait Target: Any + Send + Sync {
     fn admit_all(&self, calls: &mut dyn Iterator<Item = Arc<dyn AnyCall>>) -> Vec<Refused> {
         calls.filter_map(|call| self.admit(call).err()).collect()
     }
+
+    /// What it remembers of the `#[dedup]` calls that came from elsewhere.
+    fn remembers(&self) -> Arc<Dedup<Box<dyn ReplySink>>>;
 
     /// Whether it runs on the network thread.
     fn is_inline(&self) -> bool {

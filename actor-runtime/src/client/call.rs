@@ -13,7 +13,7 @@ use std::{
 use super::gate::Gate;
 use crate::{
     Node,
-    call::{AnyCall, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Link, Timeout},
+    call::{AnyCall, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Link, Retry, Timeout},
     context, layer,
     names::BoxFuture,
     service::{MethodTimeout, Status},
@@ -65,6 +65,12 @@ impl<O> Call<O> {
     /// No deadline at all. See [`CallOptions::no_timeout`].
     pub fn no_timeout(mut self) -> Self {
         self.options = mem::take(&mut self.options).no_timeout();
+        self
+    }
+
+    /// How often the call is tried. See [`Retry`].
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options = mem::take(&mut self.options).retry(retry);
         self
     }
 
@@ -128,6 +134,12 @@ fn prepare<'a>(
     head.deadline = own.and_then(|timeout| now.checked_add(timeout));
     if options.metadata.is_some() {
         head.metadata = options.metadata.take();
+    }
+    if options.retry.is_some() {
+        head.retry = options.retry.take();
+    }
+    if head.method.dedup {
+        head.number = node.next_number();
     }
     let in_turn = context::with_current(|context| {
         head.caller = Some(Caller::here(context.node().id(), Some(context.actor_id())));
@@ -194,7 +206,9 @@ impl<O> Future for Call<O> {
             if let Some(chain) = &this.call.head().chain {
                 chain.go_on();
             }
-            if failed {
+            if !failed {
+                this.gate.reached();
+            } else {
                 this.call.locate(&this.gate.endpoint());
             }
             (this.finish)(&*this.call)

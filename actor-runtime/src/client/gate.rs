@@ -15,11 +15,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::route::{Route, gone};
+use super::{
+    again::From,
+    route::{Route, gone},
+};
 use crate::{
     Node,
     actor_id::ActorId,
-    call::{AnyCall, CallOptions, Delivery, Failure, FailureKind, Refused, Stage},
+    call::{AnyCall, CallOptions, Delivery, Failure, FailureKind, Refused, Stage, Tried},
     names::Resolver,
     node::deadlines::Sweep,
     panics::text_of,
@@ -41,6 +44,8 @@ pub(super) struct Gate {
     open: AtomicBool,
     /// What keeps short calls behind a long one that was made before.
     order: Order,
+    /// Whether a call has come back well.
+    reached: AtomicBool,
     state: Mutex<State>,
     this: Weak<Self>,
 }
@@ -64,8 +69,8 @@ struct State {
 
 struct Queued {
     call: Arc<dyn AnyCall>,
-    /// Why it was refused, if it is here for the second time. There is no third.
-    before: Option<Failure>,
+    /// What is known of it, if it is not here for the first time.
+    tried: Option<Box<Tried>>,
 }
 
 impl Gate {
@@ -76,7 +81,16 @@ impl Gate {
         }
         let state = Mutex::new(State { route, finding: false, queue: VecDeque::new(), watched: false });
         let order = Order::default();
-        Arc::new_cyclic(|this| Self { target, options, first, open, order, state, this: this.clone() })
+        Arc::new_cyclic(|this| Self {
+            target,
+            options,
+            first,
+            open,
+            order,
+            reached: AtomicBool::new(false),
+            state,
+            this: this.clone(),
+        })
     }
 
     /// A handle of its own to the same actor, by the same way.
@@ -132,7 +146,7 @@ impl Gate {
                 self.send(node, &route, call);
             }
             _ => {
-                self.wait(node, state, Queued { call, before: None });
+                self.wait(node, state, Queued { call, tried: None });
             }
         }
     }
@@ -140,8 +154,9 @@ impl Gate {
     fn send(&self, node: &Node, route: &Route, call: Arc<dyn AnyCall>) {
         // The clock was read when the call was made, a moment ago.
         let now = call.head().made.unwrap_or_else(|| node.now());
-        if let Err(refused) = route.send(node, call, now, None, &self.order, || self.this.clone()) {
-            self.refused(refused, None);
+        let mut tried = None;
+        if let Err(refused) = route.send(node, call, now, &mut tried, &self.order, || self.this.clone()) {
+            self.refused(refused, tried, route.endpoint().actor);
         }
     }
 
@@ -159,26 +174,34 @@ impl Gate {
         }
     }
 
-    /// A call was not taken: it is sent once more by a new way, if that can help.
-    fn refused(&self, refused: Refused, before: Option<Failure>) {
+    /// A call came back from this registration: it is sent once more, if that can help.
+    fn refused(&self, refused: Refused, tried: Option<Box<Tried>>, from: Option<ActorId>) {
         let Refused { call, failure } = refused;
-        let moved = matches!(
-            failure.kind(),
-            FailureKind::NotFound | FailureKind::Stale | FailureKind::Stopped | FailureKind::Unreachable
-        );
-        let follows = self.target.pinned.is_none();
         let failure = match (failure.kind(), self.target.pinned) {
             (FailureKind::NotFound, Some(pinned)) => gone(pinned),
             _ => failure,
         };
-        match self.node() {
-            Ok(node) if moved && follows && before.is_none() => {
+        let Ok(node) = self.node() else { return call.fail(&mut |_| failure.clone()) };
+        match self.again(node, &*call, failure, tried, From::Actor(from)) {
+            Ok(tried) => {
                 let mut state = lock(&self.state);
                 state.route = None;
                 self.open.store(false, Ordering::Release);
-                self.wait(node, state, Queued { call, before: Some(failure) });
+                self.wait(node, state, Queued { call, tried: Some(tried) });
             }
-            _ => give_up(&*call, before.as_ref(), &failure),
+            Err(failure) => call.fail(&mut |_| failure.clone()),
+        }
+    }
+
+    /// Whether a call has ever come back well.
+    pub(super) fn was_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// A call has come back well.
+    pub(super) fn reached(&self) {
+        if !self.was_reached() {
+            self.reached.store(true, Ordering::Relaxed);
         }
     }
 
@@ -215,7 +238,7 @@ impl Gate {
         loop {
             let mut state = lock(&self.state);
             let same = state.route.as_ref().is_some_and(|present| Arc::ptr_eq(present, route));
-            let Some(Queued { call, before }) = (if same { state.queue.pop_front() } else { None }) else {
+            let Some(Queued { call, mut tried }) = (if same { state.queue.pop_front() } else { None }) else {
                 return;
             };
             drop(state);
@@ -223,12 +246,11 @@ impl Gate {
                 continue;
             }
             // Encoding runs code of the arguments; this is not the task of the caller, which its panic is meant for.
-            let send = || {
-                route.send(node, call.clone(), node.now(), before.clone(), &self.order, || self.this.clone())
-            };
+            let send =
+                || route.send(node, call.clone(), node.now(), &mut tried, &self.order, || self.this.clone());
             match catch_unwind(AssertUnwindSafe(send)) {
                 Ok(Ok(())) => {}
-                Ok(Err(refused)) => self.refused(refused, before),
+                Ok(Err(refused)) => self.refused(refused, tried, route.endpoint().actor),
                 Err(panic) => {
                     let detail =
                         format!("the arguments panicked while they were encoded: {}", text_of(&*panic));
@@ -252,16 +274,14 @@ struct Finding {
 impl Finding {
     async fn let_through(mut self) {
         loop {
+            self.rest().await;
             match self.gate.find(&self.node, self.gate.service()).await {
                 Ok(route) => {
                     let route = Arc::new(route);
                     lock(&self.gate.state).route = Some(route.clone());
                     self.gate.send_queued(&self.node, &route);
                 }
-                Err(failure) => {
-                    let queue = std::mem::take(&mut lock(&self.gate.state).queue);
-                    fail_queued(queue, &failure);
-                }
+                Err(failure) => self.not_found(&failure),
             }
             let mut state = lock(&self.gate.state);
             if state.queue.is_empty() {
@@ -271,6 +291,39 @@ impl Finding {
                 return;
             }
         }
+    }
+}
+
+impl Finding {
+    /// Waits until the first call in the queue is to be tried again. Those behind it wait with it: it is before them.
+    async fn rest(&self) {
+        let until = {
+            let state = lock(&self.gate.state);
+            let live = state.queue.iter().find(|queued| queued.call.stage() != Stage::Over);
+            live.and_then(|queued| queued.tried.as_ref()?.not_before())
+        };
+        if let Some(until) = until {
+            self.node.sleep_until(until).await;
+        }
+    }
+
+    /// There is no way now: each call waits for the next attempt, or gives up.
+    fn not_found(&self, failure: &Failure) {
+        let queue = std::mem::take(&mut lock(&self.gate.state).queue);
+        let mut again = VecDeque::with_capacity(queue.len());
+        for Queued { call, tried } in queue {
+            if call.stage() == Stage::Over {
+                continue;
+            }
+            match self.gate.again(&self.node, &*call, failure.clone(), tried, From::Finding) {
+                Ok(tried) => again.push_back(Queued { call, tried: Some(tried) }),
+                Err(failure) => call.fail(&mut |_| failure.clone()),
+            }
+        }
+        let mut state = lock(&self.gate.state);
+        // What came meanwhile is behind them.
+        again.append(&mut state.queue);
+        state.queue = again;
     }
 }
 
@@ -290,22 +343,21 @@ impl Drop for Finding {
 }
 
 fn fail_queued(queue: VecDeque<Queued>, failure: &Failure) {
-    for queued in queue {
-        give_up(&*queued.call, queued.before.as_ref(), failure);
+    for Queued { call, tried } in queue {
+        let told = match tried {
+            Some(mut tried) => {
+                tried.failed(failure.clone());
+                tried.tell()
+            }
+            None => failure.clone(),
+        };
+        call.fail(&mut |_| told.clone());
     }
 }
 
-/// Fails a call. That an actor stopped says more than that nothing is found in its place.
-fn give_up(call: &dyn AnyCall, before: Option<&Failure>, now: &Failure) {
-    let stopped = before.filter(|before| before.kind() == FailureKind::Stopped);
-    let nothing = matches!(now.kind(), FailureKind::NotFound | FailureKind::Unreachable);
-    let failure = if nothing { stopped.unwrap_or(now) } else { now };
-    call.fail(&mut |_| failure.clone());
-}
-
 impl Reroute for Gate {
-    fn reroute(&self, refused: Refused, before: Option<Failure>) {
-        self.refused(refused, before);
+    fn reroute(&self, refused: Refused, tried: Option<Box<Tried>>, from: Option<ActorId>) {
+        self.refused(refused, tried, from);
     }
 }
 
@@ -314,20 +366,30 @@ impl Sweep for Gate {
         let mut state = lock(&self.state);
         state.queue.retain(|queued| queued.call.stage() != Stage::Over);
         let (mut expired, mut next) = (Vec::new(), None::<Instant>);
-        for Queued { call, .. } in &state.queue {
+        for Queued { call, tried } in &state.queue {
             match call.head().deadline {
-                Some(deadline) if deadline <= now => expired.push(call.clone()),
+                Some(deadline) if deadline <= now => {
+                    expired.push((call.clone(), tried.as_ref().map(|tried| tried.told().clone())));
+                }
                 Some(deadline) => next = Some(next.map_or(deadline, |next| next.min(deadline))),
                 None => {}
             }
         }
         state.watched = next.is_some();
         drop(state);
-        for call in expired {
+        for (call, told) in expired {
             call.fail(&mut |_| {
                 let detail =
                     format!("{:?} was still being looked up by {:?}", self.target.name, self.target.resolver);
-                Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail)
+                match &told {
+                    // It was tried before, and that failure leaves more open.
+                    Some(told) if told.delivery() != Delivery::NotDelivered => told.clone(),
+                    Some(told) => {
+                        let detail = format!("{detail}, after an attempt that failed: {told}");
+                        Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail)
+                    }
+                    None => Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail),
+                }
             });
         }
         next

@@ -78,7 +78,7 @@ pub(super) async fn identify(node: &Node, binding: &Arc<Binding>, name: &str) ->
     let leaving = Leaving(call.clone());
     let nobody = || -> Weak<dyn Reroute> { Weak::<Gate>::new() };
     let outgoing =
-        Outgoing { call: call.clone(), now: node.now(), before: None, order: None, client: nobody() };
+        Outgoing { call: call.clone(), now: node.now(), tried: &mut None, order: None, client: nobody() };
     if let Err(Refused { failure, .. }) = binding.send(node, outgoing) {
         return Err(failure);
     }

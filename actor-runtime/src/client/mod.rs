@@ -6,6 +6,7 @@
 //!                           chain, layers)       resolves once)
 //! ```
 
+mod again;
 mod call;
 mod ext;
 mod gate;

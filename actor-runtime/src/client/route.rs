@@ -8,7 +8,7 @@ use super::identify::identify;
 use crate::{
     Node,
     actor_id::ActorId,
-    call::{AnyCall, Delivery, Failure, FailureKind, Refused, Target},
+    call::{AnyCall, Delivery, Failure, FailureKind, Refused, Target, Tried},
     names::{ResolveResult, ResolvedEndpoint, stale, unknown},
     node::LocalCalls,
     proto::Order,
@@ -54,7 +54,14 @@ impl Route {
         } else {
             let link = node.links().connect(node, &endpoint.address).await?;
             let differences = link.compare(node, methods).await?;
-            Way::Link(link.bind(node.namespace().as_str(), &endpoint.name, endpoint.actor)?, differences)
+            let bind = |actor| link.bind(node.namespace().as_str(), &endpoint.name, actor);
+            let mut binding = bind(endpoint.actor)?;
+            if endpoint.actor.is_none() && methods.iter().any(|method| method.dedup) {
+                // What may have been run is asked for again where it may have been run, and nowhere else.
+                endpoint.actor = Some(identify(node, &binding, &endpoint.name).await?);
+                binding = bind(endpoint.actor)?;
+            }
+            Way::Link(binding, differences)
         };
         Ok(Self { endpoint, way })
     }
@@ -78,10 +85,19 @@ impl Route {
         node: &Node,
         call: Arc<dyn AnyCall>,
         now: Instant,
-        before: Option<Failure>,
+        tried: &mut Option<Box<Tried>>,
         order: &Order,
         client: impl FnOnce() -> Weak<dyn Reroute>,
     ) -> Result<(), Refused> {
+        if let Some(tried) = tried
+            && call.head().number != 0
+            && !tried.may_ask(self.endpoint.actor)
+        {
+            let detail =
+                "another registration has the name by now, which does not know what the first one did";
+            let failure = Failure::new(FailureKind::Stale, Delivery::NotDelivered, detail);
+            return Err(Refused { call, failure });
+        }
         match &self.way {
             Way::Direct(target) => {
                 let id = call.head().method.id;
@@ -97,7 +113,7 @@ impl Route {
                 if let Some(failure) = differences.refusal(call.head().method) {
                     return Err(Refused { call, failure });
                 }
-                binding.send(node, Outgoing { call, now, before, order: Some(order), client: client() })
+                binding.send(node, Outgoing { call, now, tried, order: Some(order), client: client() })
             }
         }
     }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     actor_id::ActorId,
-    call::{AnyCall, Metadata, Refused, StopReason, Target},
+    call::{AnyCall, Dedup, Metadata, Refused, ReplySink, StopReason, Target},
     service::Method,
     sync::{Mutex, lock},
 };
@@ -173,6 +173,10 @@ impl Target for Only {
 
     fn metadata(&self) -> Option<&Metadata> {
         self.target.metadata()
+    }
+
+    fn remembers(&self) -> Arc<Dedup<Box<dyn ReplySink>>> {
+        self.target.remembers()
     }
 
     fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused> {

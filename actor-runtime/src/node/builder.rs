@@ -140,6 +140,7 @@ impl NodeBuilder {
                 runtime,
                 random: Mutex::new(random),
                 serial: AtomicU64::new(1),
+                numbers: AtomicU64::new(1),
                 deadlines,
                 sweeper,
                 resolver: Mutex::new(self.resolver),

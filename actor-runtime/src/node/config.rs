@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Namespace, default_namespace};
+use crate::{
+    call::Retry,
+    names::{Namespace, default_namespace},
+};
 
 /// The settings of a [`Node`](crate::Node).
 ///
@@ -46,6 +49,14 @@ pub struct Config {
     /// Arguments and replies that are longer get a stream of their own, so that short ones need not wait for them:
     /// 32 KiB; at most 128 KiB.
     pub own_stream_bytes: usize,
+    /// How many replies of `#[dedup]` methods an actor remembers: 10,000.
+    pub dedup_entries: usize,
+    /// How many bytes these replies may have in all: 16 MiB.
+    pub dedup_bytes: usize,
+    /// How long a reply is remembered: 2 min.
+    pub dedup_age: Duration,
+    /// How often calls are tried whose options say nothing: six times, with pauses from 50 ms to 2 s. See [`Retry`].
+    pub retry: Retry,
 }
 
 impl Config {
@@ -79,6 +90,10 @@ impl Default for Config {
             call_credit: 1024,
             connection_bytes: 64 * 1024 * 1024,
             own_stream_bytes: 32 * 1024,
+            dedup_entries: 10_000,
+            dedup_bytes: 16 * 1024 * 1024,
+            dedup_age: Duration::from_secs(120),
+            retry: Retry::default(),
         }
     }
 }

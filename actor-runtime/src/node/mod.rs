@@ -81,6 +81,8 @@ struct Inner {
     runtime: Handle,
     random: Mutex<fastrand::Rng>,
     serial: AtomicU64,
+    /// Counts the calls that are remembered where they run.
+    numbers: AtomicU64,
     directory: Arc<Directory>,
     deadlines: Arc<Deadlines>,
     /// Sweeps the deadlines; ended when the node's runtime has ended.
@@ -142,6 +144,11 @@ impl Node {
     /// A random number; from [`NodeBuilder::seed`] if the node has one.
     pub fn random_u64(&self) -> u64 {
         lock(&self.inner.random).u64(..)
+    }
+
+    /// A number that no other call of this node has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.inner.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What finds actors for this node: what [`set_resolver`](Self::set_resolver) gave it, else the node's own actors.

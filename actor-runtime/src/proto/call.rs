@@ -51,6 +51,10 @@ pub(crate) struct CallContext {
     /// The actor in whose turn the call is made.
     pub(crate) caller: Option<ActorId>,
     pub(crate) metadata: Option<Box<Metadata>>,
+    /// What all attempts of the call have in common, and no other call of its caller's node; 0 if there is one attempt.
+    pub(crate) number: u64,
+    /// Whether it may have been run before.
+    pub(crate) again: bool,
 }
 
 const CALL: u64 = 1;
@@ -65,6 +69,8 @@ const CALLER: u64 = 9;
 const METADATA: u64 = 10;
 const BODY_LENGTH: u64 = 11;
 const AFTER: u64 = 12;
+const NUMBER: u64 = 13;
+const AGAIN: u64 = 14;
 
 impl Bind {
     pub(crate) fn encode(&self, out: &mut BytesMut) -> Result<(), HeaderTooLong> {
@@ -129,7 +135,7 @@ pub(super) fn decode_cancel<'a>(rest: impl Into<Unread<'a>>) -> Result<u64, Fram
 impl CallContext {
     /// The context as records: written where no lock is held, since there may be much of it.
     pub(crate) fn encode(&self) -> Bytes {
-        if self.chain.is_none() && self.caller.is_none() && self.metadata.is_none() {
+        if self.chain.is_none() && self.caller.is_none() && self.metadata.is_none() && self.number == 0 {
             return Bytes::new();
         }
         let mut out = BytesMut::new();
@@ -145,6 +151,12 @@ impl CallContext {
         }
         for (name, value) in self.metadata.iter().flat_map(|metadata| metadata.iter()) {
             records.parts(METADATA, &[], name, value);
+        }
+        if self.number != 0 {
+            records.varint(NUMBER, self.number);
+            if self.again {
+                records.varint(AGAIN, 1);
+            }
         }
         out.freeze().slice(super::record::PREFIX..)
     }
@@ -200,6 +212,8 @@ impl CallHeader {
                     metadata.insert(name, value).map_err(|_| FrameError::Record(tag))?;
                 }
                 HOP => return Err(FrameError::Record(tag)),
+                NUMBER => decoded.context.number = varint(tag, value)?,
+                AGAIN => decoded.context.again = varint(tag, value)? != 0,
                 _ => {}
             }
         }

@@ -46,7 +46,13 @@ pub(super) fn context() -> CallContext {
     let mut metadata = Metadata::new();
     metadata.insert("tenant", "a").unwrap();
     metadata.insert("zone", "").unwrap();
-    CallContext { chain: Some(Arc::new(inner)), caller: Some(id(3, 4)), metadata: Some(Box::new(metadata)) }
+    CallContext {
+        chain: Some(Arc::new(inner)),
+        caller: Some(id(3, 4)),
+        metadata: Some(Box::new(metadata)),
+        number: 0,
+        again: false,
+    }
 }
 
 pub(super) fn call() -> CallHeader {
@@ -77,6 +83,7 @@ pub(super) fn frames() -> Vec<(&'static str, Frame)> {
     let ended = |status, body: &'static [u8]| WireReply::Ended(status, Bytes::from_static(body));
     let bare = CallHeader { call: 1, method: 1, target: 1, ..CallHeader::default() };
     let large = CallHeader { body_length: Some(1 << 20), after: Some(299), ..call() };
+    let again = CallHeader { context: CallContext { number: 300, again: true, ..context() }, ..call() };
     let methods = vec![(1, 0x0102_0304_0506_0708), (0xdead_beef, u64::MAX)];
     vec![
         ("bind", Frame::Bind(bind())),
@@ -84,6 +91,7 @@ pub(super) fn frames() -> Vec<(&'static str, Frame)> {
         ("release", Frame::Release(300)),
         ("call", Frame::Call(call(), Bytes::from_static(b"arguments"))),
         ("call-bare", Frame::Call(bare, Bytes::new())),
+        ("call-again", Frame::Call(again, Bytes::from_static(b"arguments"))),
         ("call-large", Frame::Call(large, Bytes::new())),
         ("cancel", Frame::Cancel(300)),
         ("reply", reply(300, None, ended(Status::Replied, b"value"))),

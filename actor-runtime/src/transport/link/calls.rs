@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Link, std_deadline};
 use crate::{
     actor_id::ActorId,
-    call::{AnyCall, Delivery, Failure, FailureKind, Far, Leave, Refused, WireReply},
+    call::{AnyCall, Delivery, Failure, FailureKind, Far, Leave, Refused, Tried, WireReply},
     node::{Node, deadlines::Sweep},
     proto::{Bind, CallContext, NewCall, Order, RefusedCall},
     sync::lock,
@@ -16,20 +16,21 @@ use crate::{
 
 /// What becomes of a call that its server did not take, and that may be taken elsewhere.
 pub(crate) trait Reroute: Send + Sync {
-    /// The call comes back; `before` is why it came back already once.
-    fn reroute(&self, refused: Refused, before: Option<Failure>);
+    /// The call comes back from this registration, if that is known; `tried` is what is known of the times before.
+    fn reroute(&self, refused: Refused, tried: Option<Box<Tried>>, from: Option<ActorId>);
 }
 
 /// An actor of the other side, under the number that this side gave it.
 pub(crate) struct Binding {
     link: Arc<Link>,
     target: u32,
+    actor: Option<ActorId>,
 }
 
 /// A call that was sent, or waits for credit.
 pub(crate) struct Sent {
     pub(super) call: Arc<dyn AnyCall>,
-    pub(super) before: Option<Failure>,
+    pub(super) tried: Option<Box<Tried>>,
     pub(super) client: Weak<dyn Reroute>,
     /// Keeps the number in use.
     pub(super) binding: Arc<Binding>,
@@ -39,8 +40,8 @@ pub(crate) struct Sent {
 pub(crate) struct Outgoing<'a> {
     pub(crate) call: Arc<dyn AnyCall>,
     pub(crate) now: Instant,
-    /// Why it was refused elsewhere.
-    pub(crate) before: Option<Failure>,
+    /// What is known of the times before; taken if the call is taken.
+    pub(crate) tried: &'a mut Option<Box<Tried>>,
     /// The order that it has to keep.
     pub(crate) order: Option<&'a Order>,
     pub(crate) client: Weak<dyn Reroute>,
@@ -77,7 +78,7 @@ impl Link {
                 format!("{} lets a connection call no more actors at a time, or has ended", self.far);
             return Err(Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail));
         };
-        let binding = Arc::new(Binding { link: self.clone(), target });
+        let binding = Arc::new(Binding { link: self.clone(), target, actor });
         bindings.insert(key, Arc::downgrade(&binding));
         Ok(binding)
     }
@@ -85,22 +86,29 @@ impl Link {
     /// A reply came.
     pub(super) fn receive(sent: Sent, reply: WireReply) {
         match reply {
-            WireReply::Failed(failure) if failure.delivery() == Delivery::NotDelivered => {
-                let Sent { call, before, client, .. } = sent;
-                match client.upgrade() {
-                    Some(client) => client.reroute(Refused { call, failure }, before),
-                    None => call.receive(WireReply::Failed(failure)),
-                }
-            }
+            WireReply::Failed(failure) => sent.failed(failure),
             reply => sent.call.receive(reply),
         }
+    }
+}
+
+impl Sent {
+    /// It did not run to its end. Its client says whether it is tried again.
+    pub(super) fn failed(self, failure: Failure) {
+        let Self { call, tried, client, binding } = self;
+        let from = binding.actor;
+        match client.upgrade() {
+            Some(client) => client.reroute(Refused { call, failure }, tried, from),
+            None => call.receive(WireReply::Failed(failure)),
+        }
+        drop(binding);
     }
 }
 
 impl Binding {
     /// Sends a call. A refusal by the server comes through [`Reroute`].
     pub(crate) fn send(self: &Arc<Self>, node: &Node, outgoing: Outgoing<'_>) -> Result<(), Refused> {
-        let Outgoing { call, now, before, order, client } = outgoing;
+        let Outgoing { call, now, tried, order, client } = outgoing;
         // Before the link knows the call: the arguments' own code runs here, and it may panic.
         let body = match encode(node, &*call) {
             Ok(body) => body,
@@ -111,7 +119,14 @@ impl Binding {
         };
         let head = call.head();
         let caller = head.caller.as_ref().and_then(|caller| caller.actor);
-        let context = CallContext { chain: head.chain.clone(), caller, metadata: head.metadata.clone() };
+        let again = tried.as_ref().is_some_and(|tried| tried.is_unknown());
+        let context = CallContext {
+            chain: head.chain.clone(),
+            caller,
+            metadata: head.metadata.clone(),
+            number: head.number,
+            again,
+        };
         let new = NewCall {
             target: self.target,
             method: head.method.id,
@@ -120,7 +135,7 @@ impl Binding {
             body,
         };
         let deadline = head.deadline;
-        let sent = Sent { call: call.clone(), before, client, binding: self.clone() };
+        let sent = Sent { call: call.clone(), tried: tried.take(), client, binding: self.clone() };
         let (taken, watch) = self.link.sending(|machine| {
             let taken = machine.call(now.into_std(), new, order, sent);
             (taken, !machine.set_watched(true))
@@ -136,7 +151,8 @@ impl Binding {
                 node.expect_deadline(deadline, watch, || link.this.clone());
                 Ok(())
             }
-            Err(RefusedCall { keep, failure }) => {
+            Err(RefusedCall { mut keep, failure }) => {
+                *tried = keep.tried.take();
                 // It holds the number of the target, which must not be given back under the lock.
                 drop(keep);
                 Err(Refused { call, failure })

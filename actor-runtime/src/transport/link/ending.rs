@@ -4,7 +4,7 @@ use std::sync::Weak;
 
 use super::{Link, Progress, Sent};
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind, Refused},
+    call::{AnyCall, Delivery, Failure, FailureKind},
     proto::{CloseCode, Lost},
     sync::lock,
 };
@@ -58,29 +58,21 @@ impl Link {
             machine.set_watched(false);
             ended
         });
-        for Lost { call: Sent { call, before, client, binding }, delivery } in calls {
-            match client.upgrade() {
-                Some(client) if delivery == Delivery::NotDelivered => {
-                    client.reroute(Refused { call, failure: failure(delivery) }, before);
-                }
-                _ => call.fail(&mut |_| failure(delivery)),
-            }
-            drop(binding);
+        for Lost { call, delivery } in calls {
+            call.failed(failure(delivery));
         }
         for call in served.iter().filter_map(Weak::upgrade) {
-            AnyCall::abandon(&*call);
+            // What is remembered goes on to its end: another attempt may come to ask for it.
+            if call.head().number == 0 || !call.head().method.dedup {
+                AnyCall::abandon(&*call);
+            }
         }
     }
 
     /// The other side took leave before this call was sent.
     pub(super) fn returned(&self, sent: Sent) {
-        let Sent { call, before, client, binding } = sent;
         let detail = format!("{} took leave before the call was sent", self.far());
         let failure = Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail);
-        match client.upgrade() {
-            Some(client) => client.reroute(Refused { call, failure }, before),
-            None => call.fail(&mut |_| failure.clone()),
-        }
-        drop(binding);
+        sent.failed(failure);
     }
 }

@@ -15,11 +15,11 @@ use super::{Link, Wire};
 use crate::{
     actor_id::NodeId,
     call::{
-        AnyCall, CallHead, Caller, Delivery, Failure, FailureKind, InboundCall, Refused, ReplySink, Target,
-        WireReply,
+        AnyCall, Attempt, CallHead, Caller, Dedup, Delivery, Failure, FailureKind, InboundCall, Key, Refused,
+        ReplySink, Target, WireReply,
     },
     cork,
-    node::Node,
+    node::{Node, clock},
     proto::{Account, Bind, CallHeader, ServiceDigest, ServiceTable},
     service::{IDENTIFY, Status},
 };
@@ -60,6 +60,21 @@ pub(crate) struct Served {
     account: Arc<Account>,
     length: u64,
     begun: AtomicBool,
+    /// Where its end is remembered for further attempts.
+    remembered: Option<Box<Remembered>>,
+}
+
+struct Remembered {
+    by: Arc<Dedup<Box<dyn ReplySink>>>,
+    key: Key,
+}
+
+impl Remembered {
+    fn ended(&self, reply: &WireReply) {
+        for waiting in self.by.ended(clock::now(), self.key, reply) {
+            waiting.send(reply.clone());
+        }
+    }
 }
 
 impl ReplySink for Served {
@@ -69,8 +84,20 @@ impl ReplySink for Served {
         }
     }
 
+    fn abandoned(&self) {
+        self.begun();
+        if let Some(remembered) = &self.remembered {
+            let detail = "its caller left before it was through";
+            let left = Failure::new(FailureKind::Cancelled, Delivery::Unknown, detail);
+            remembered.ended(&WireReply::Failed(left));
+        }
+    }
+
     fn send(&self, reply: WireReply) {
         self.begun();
+        if let Some(remembered) = &self.remembered {
+            remembered.ended(&reply);
+        }
         if cork::later(&self.link) {
             self.link.look(|machine| machine.reply(self.call, &reply));
         } else {
@@ -114,12 +141,13 @@ impl Inbound {
     ) {
         // The machine has checked the number.
         let Some(bound) = self.targets.get_mut(&header.target) else { return };
-        let served = Served {
+        let mut served = Served {
             link: link.clone(),
             call: header.call,
             account: bound.account.clone(),
             length: body.len() as u64,
             begun: AtomicBool::new(false),
+            remembered: None,
         };
         if header.method == IDENTIFY {
             return served.send(identify(node, link, bound));
@@ -133,12 +161,23 @@ impl Inbound {
             return served.send(WireReply::Failed(failure));
         };
         let peer = link.introduced();
+        if method.dedup
+            && header.context.number != 0
+            && let Some(peer) = peer
+        {
+            let key = (peer.node, header.context.number);
+            match remember(served, target.remembers(), key, header.context.again, now) {
+                Some(first) => served = first,
+                None => return,
+            }
+        }
         let head = CallHead {
             made: Some(now),
             deadline: header.remaining.and_then(|remaining| now.checked_add(remaining)),
             chain: header.context.chain,
             caller: peer.map(|peer| caller(peer.node, header.context.caller, link)),
             metadata: header.context.metadata,
+            number: header.context.number,
             ..CallHead::new(method, bound.name.clone())
         };
         if bound.arrived.is_empty() {
@@ -174,6 +213,32 @@ impl Inbound {
             }
         }
     }
+}
+
+/// The way back of a call that is to be run; none if another attempt of it was, whose end it gets.
+fn remember(
+    served: Served,
+    by: Arc<Dedup<Box<dyn ReplySink>>>,
+    key: Key,
+    again: bool,
+    now: Instant,
+) -> Option<Served> {
+    let mut served = Some(served);
+    let way_back = || {
+        let served = served.take()?;
+        // It waits in no queue.
+        served.begun();
+        Some(Box::new(served) as Box<dyn ReplySink>)
+    };
+    match by.attempt(now, key, again, way_back) {
+        Attempt::Waits => {}
+        Attempt::Reply(reply) => served?.send(reply),
+        Attempt::Run => {
+            let remembered = Some(Box::new(Remembered { by, key }));
+            return Some(Served { remembered, ..served? });
+        }
+    }
+    None
 }
 
 /// A call that an actor did not take: if another one has the name by now, it is meant.

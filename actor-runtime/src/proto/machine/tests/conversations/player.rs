@@ -8,7 +8,7 @@ use super::scripts::{Act, Conversation};
 use crate::{
     call::WireReply,
     proto::{
-        Bind, FrameReader, ServiceDigest, StreamKind,
+        Bind, CallContext, FrameReader, ServiceDigest, StreamKind,
         call::{find, unknown_record},
         frame::kind,
         machine::{
@@ -79,6 +79,12 @@ impl Player {
                     context: if *context { samples::context().encode() } else { Bytes::new() },
                     body: vec![0xaa; *length].into(),
                 };
+                machine.call(now, call, Some(&self.order), 0).unwrap();
+            }
+            Act::Again(target) => {
+                let context = CallContext { number: 300, again: true, ..samples::context() }.encode();
+                let body = vec![0xaa; 8].into();
+                let call = NewCall { target: *target, method: 0xdead_beef, deadline: None, context, body };
                 machine.call(now, call, Some(&self.order), 0).unwrap();
             }
             Act::Cancel(call) => assert!(machine.cancel(*call).is_some()),

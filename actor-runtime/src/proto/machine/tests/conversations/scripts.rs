@@ -49,6 +49,8 @@ pub(super) enum Act {
     Release(u32),
     /// Target, length of the arguments, with a context.
     Call(u32, usize, bool),
+    /// A call that may have been run before.
+    Again(u32),
     Cancel(u64),
     Begin(u64),
     Reply(u64, Vec<u8>),
@@ -77,6 +79,7 @@ pub(super) fn conversations() -> Vec<Conversation> {
     let conversation = |name, sides, version, script| Conversation { name, sides, version, script };
     vec![
         conversation("everything", [today(), today()], Some(1), everything()),
+        conversation("a-call-that-is-made-again", [today(), today()], Some(1), made_again()),
         conversation("a-peer-with-unknown-things", [today(), today()], Some(1), unknown_things()),
         conversation("a-caller-of-a-later-release", [client(later()), today()], Some(1), later_caller()),
         conversation("a-server-of-a-later-release", [client(today()), later()], Some(1), later_server()),
@@ -121,6 +124,11 @@ fn everything() -> Vec<(usize, Act)> {
         (0, Goodbye),
         (1, Goodbye),
     ]
+}
+
+/// A call whose first attempt was lost with another connection.
+fn made_again() -> Vec<(usize, Act)> {
+    vec![(0, Target("calc")), (0, Again(1)), (1, Begin(1)), (1, Reply(1, value(5)))]
 }
 
 /// A server that says some things that nobody knows, between others.

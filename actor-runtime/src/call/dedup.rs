@@ -1,0 +1,265 @@
+//! What an actor remembers of the `#[dedup]` calls that it ran, so that another attempt of one gets the first one's reply
+//! (S10).
+//!
+//! A call is known by its caller's node and its number there. The memory is bounded in entries, bytes and age. What falls
+//! out of it is not forgotten altogether: of each caller the highest number that fell out is kept, and an attempt *again*
+//! of a call up to that number is not run, since nobody knows any more whether it was. One beyond it never came.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Delivery, Failure, FailureKind, WireReply};
+use crate::{
+    actor_id::NodeId,
+    sync::{Mutex, lock},
+};
+
+/// What all attempts of a call have in common.
+pub(crate) type Key = (NodeId, u64);
+
+/// How much is remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) entries: usize,
+    pub(crate) bytes: usize,
+    pub(crate) age: Duration,
+}
+
+/// Of so many callers' nodes it is remembered what was forgotten.
+const CALLERS: usize = 4096;
+
+/// The memory. `W` is where another attempt's reply goes.
+pub(crate) struct Dedup<W> {
+    state: Mutex<State<W>>,
+    window: Window,
+}
+
+struct State<W> {
+    calls: HashMap<Key, Entry<W>>,
+    /// Those that have ended, in the order of their ends.
+    ended: VecDeque<(Instant, Key)>,
+    bytes: usize,
+    /// The highest number of each caller that was forgotten.
+    forgotten: BTreeMap<NodeId, u64>,
+    /// Callers themselves were forgotten.
+    callers_forgotten: bool,
+}
+
+enum Entry<W> {
+    /// It runs; these wait for its reply.
+    Running(Vec<W>),
+    Ended(WireReply),
+}
+
+/// What is to be done about an attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// It is the first one: it is run, and its end is to be told.
+    Run,
+    /// It gets the first one's reply once that is there.
+    Waits,
+    /// It gets this.
+    Reply(WireReply),
+}
+
+/// So many attempts of one call may wait for its reply at a time.
+const WAITING: usize = 16;
+
+impl<W> Dedup<W> {
+    pub(crate) fn new(window: Window) -> Self {
+        let state = State {
+            calls: HashMap::new(),
+            ended: VecDeque::new(),
+            bytes: 0,
+            forgotten: BTreeMap::new(),
+            callers_forgotten: false,
+        };
+        Self { state: Mutex::new(state), window }
+    }
+
+    /// An attempt has come; `again` says that there was one before. `way_back` is asked for if it is to wait.
+    pub(crate) fn attempt(
+        &self,
+        now: Instant,
+        key: Key,
+        again: bool,
+        way_back: impl FnOnce() -> Option<W>,
+    ) -> Attempt {
+        let mut state = lock(&self.state);
+        state.forget(now, self.window);
+        let is_forgotten = state.is_forgotten(key);
+        match state.calls.get_mut(&key) {
+            Some(Entry::Running(waiting)) if waiting.len() >= WAITING => {
+                let detail = format!("{WAITING} attempts of this call wait for its reply already");
+                let failure = Failure::new(FailureKind::Overloaded, Delivery::Unknown, detail);
+                Attempt::Reply(WireReply::Failed(failure))
+            }
+            Some(Entry::Running(waiting)) => {
+                waiting.extend(way_back());
+                Attempt::Waits
+            }
+            Some(Entry::Ended(reply)) => Attempt::Reply(reply.clone()),
+            None if again && is_forgotten => Attempt::Reply(WireReply::Failed(forgotten())),
+            None => {
+                state.calls.insert(key, Entry::Running(Vec::new()));
+                Attempt::Run
+            }
+        }
+    }
+
+    /// The one that ran has ended so. Gives those that wait for it.
+    pub(crate) fn ended(&self, now: Instant, key: Key, reply: &WireReply) -> Vec<W> {
+        // No handler saw it: another attempt may be run. And large memory is not kept for a small reply in it.
+        let kept = match reply {
+            WireReply::Failed(failure) if failure.delivery() == Delivery::NotDelivered => None,
+            WireReply::Failed(failure) => Some(WireReply::Failed(failure.clone())),
+            WireReply::Ended(status, body) => Some(WireReply::Ended(*status, Bytes::copy_from_slice(body))),
+        };
+        let mut state = lock(&self.state);
+        let before = match kept {
+            Some(kept) => {
+                state.bytes += size(&kept);
+                state.ended.push_back((now, key));
+                state.calls.insert(key, Entry::Ended(kept))
+            }
+            None => state.calls.remove(&key),
+        };
+        state.forget(now, self.window);
+        match before {
+            Some(Entry::Running(waiting)) => waiting,
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl<W> State<W> {
+    /// Lets go of what is beyond the window.
+    fn forget(&mut self, now: Instant, window: Window) {
+        while let Some((at, key)) = self.ended.front().copied() {
+            let within = self.ended.len() <= window.entries && self.bytes <= window.bytes;
+            if within && now < at + window.age {
+                return;
+            }
+            self.ended.pop_front();
+            if let Some(Entry::Ended(reply)) = self.calls.remove(&key) {
+                self.bytes -= size(&reply);
+            }
+            let (caller, number) = key;
+            let highest = self.forgotten.entry(caller).or_default();
+            *highest = number.max(*highest);
+            if self.forgotten.len() > CALLERS {
+                self.forgotten.pop_first();
+                self.callers_forgotten = true;
+            }
+        }
+    }
+
+    fn is_forgotten(&self, (caller, number): Key) -> bool {
+        self.forgotten.get(&caller).map_or(self.callers_forgotten, |highest| number <= *highest)
+    }
+}
+
+fn size(reply: &WireReply) -> usize {
+    let own = match reply {
+        WireReply::Ended(_, body) => body.len(),
+        WireReply::Failed(failure) => failure.detail().len(),
+    };
+    own + size_of::<(Key, WireReply)>()
+}
+
+fn forgotten() -> Failure {
+    let detail = "the call was made before, and its actor does not remember any more whether it was run; it remembers \
+                  the replies of `#[dedup]` calls for a bounded time, number and size";
+    Failure::new(FailureKind::ConnectionLost, Delivery::Unknown, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{node::clock, service::Status};
+
+    const WINDOW: Window = Window { entries: 3, bytes: 10_000, age: Duration::from_secs(60) };
+
+    fn reply(length: usize) -> WireReply {
+        WireReply::Ended(Status::Replied, vec![7; length].into())
+    }
+
+    fn key(caller: u64, number: u64) -> Key {
+        (NodeId(caller), number)
+    }
+
+    /// What becomes of an attempt, in a word.
+    fn attempt(memory: &Dedup<u32>, now: Instant, key: Key, again: bool) -> &'static str {
+        match memory.attempt(now, key, again, || Some(0)) {
+            Attempt::Run => "run",
+            Attempt::Waits => "waits",
+            Attempt::Reply(WireReply::Ended(..)) => "reply",
+            Attempt::Reply(WireReply::Failed(failure)) if failure.delivery() == Delivery::Unknown => {
+                "unknown"
+            }
+            Attempt::Reply(_) => "failed",
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_attempt_gets_the_first_reply_and_waits_for_it() {
+        let (memory, now) = (Dedup::new(WINDOW), clock::now());
+        assert_eq!(memory.attempt(now, key(1, 1), false, || unreachable!()), Attempt::Run);
+        assert_eq!(memory.attempt(now, key(1, 1), true, || Some(11)), Attempt::Waits);
+        assert_eq!(attempt(&memory, now, key(2, 1), false), "run", "another caller's");
+        assert_eq!(memory.ended(now, key(1, 1), &reply(5)), [11]);
+        let replied = Attempt::Reply(reply(5));
+        assert_eq!(memory.attempt(now, key(1, 1), true, || unreachable!()), replied);
+        // The first attempt may come late, by a connection that was thought lost.
+        assert_eq!(memory.attempt(now, key(1, 1), false, || unreachable!()), replied);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_attempts_wait_and_no_more() {
+        let (memory, now) = (Dedup::new(WINDOW), clock::now());
+        assert_eq!(attempt(&memory, now, key(1, 1), false), "run");
+        for _ in 0..WAITING {
+            assert_eq!(attempt(&memory, now, key(1, 1), true), "waits");
+        }
+        assert_eq!(attempt(&memory, now, key(1, 1), true), "unknown");
+        assert_eq!(memory.ended(now, key(1, 1), &reply(1)).len(), WAITING);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_handler_saw_may_be_run() {
+        let (memory, now) = (Dedup::new(WINDOW), clock::now());
+        assert_eq!(attempt(&memory, now, key(1, 1), false), "run");
+        let full = Failure::new(FailureKind::Overloaded, Delivery::NotDelivered, "full");
+        memory.ended(now, key(1, 1), &WireReply::Failed(full));
+        assert_eq!(attempt(&memory, now, key(1, 1), true), "run");
+        let panicked = Failure::new(FailureKind::Panicked, Delivery::Unknown, "it panicked");
+        memory.ended(now, key(1, 1), &WireReply::Failed(panicked));
+        assert_eq!(attempt(&memory, now, key(1, 1), true), "unknown");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outside_of_its_window_a_call_is_not_run_again() {
+        let (memory, now) = (Dedup::new(WINDOW), clock::now());
+        for number in 1..=4 {
+            assert_eq!(attempt(&memory, now, key(1, number), false), "run");
+            memory.ended(now, key(1, number), &reply(1));
+        }
+        assert_eq!(attempt(&memory, now, key(1, 1), true), "unknown", "three entries");
+        assert_eq!(attempt(&memory, now, key(1, 2), true), "reply");
+        assert_eq!(attempt(&memory, now, key(1, 5), true), "run", "it never came before");
+        assert_eq!(attempt(&memory, now, key(2, 1), true), "run", "nor did another caller's");
+        memory.ended(now, key(1, 5), &reply(20_000));
+        assert_eq!(attempt(&memory, now, key(1, 5), true), "unknown", "too many bytes");
+        assert_eq!(attempt(&memory, now, key(3, 1), false), "run");
+        memory.ended(now, key(3, 1), &reply(1));
+        let later = now + WINDOW.age;
+        assert_eq!(attempt(&memory, later, key(3, 1), true), "unknown", "too old");
+        let state = lock(&memory.state);
+        assert_eq!((state.bytes, state.ended.len()), (0, 0));
+    }
+}
