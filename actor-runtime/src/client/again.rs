@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Where a failure comes from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum From {
     /// No way to the actor was found.
     Finding,

@@ -223,7 +223,12 @@ impl Gate {
         let unreachable =
             |detail: String| Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail);
         let found = found.map_err(|error| unreachable(error.to_string()))?;
-        Route::open(node, name, &found, *pinned, methods).await
+        let opened = Route::open(node, name, &found, *pinned, methods).await;
+        // Questions that are asked on the way may be lost; no call is.
+        opened.map_err(|failure| match failure.delivery() {
+            Delivery::NotDelivered => failure,
+            _ => unreachable(failure.detail().to_owned()),
+        })
     }
 
     /// Lets calls pass without the lock from now on, if they go by the way that was found first.
