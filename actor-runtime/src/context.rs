@@ -3,6 +3,8 @@
 //! The context is entered at every poll of its turn and left after it, so turns that overlap on one task never see
 //! each other's.
 
+mod cancelled;
+
 use std::{
     fmt,
     future::Future,
@@ -10,10 +12,12 @@ use std::{
     time::Duration,
 };
 
+pub use cancelled::Cancelled;
+
 use crate::{
     Node, Task,
     actor_id::ActorId,
-    call::{AnyCall, Caller, Link, Metadata},
+    call::{AnyCall, Caller, Link, Metadata, Stage},
     names::{Namespace, Resolver},
 };
 
@@ -109,6 +113,50 @@ impl ActorContext {
         Some(deadline.saturating_duration_since(self.identity.node.now()))
     }
 
+    /// Ends when nobody waits for the call any more: its caller has left, its deadline has passed, the shutdown that
+    /// its actor is in has no more time, or it has been answered. At once if that is so already.
+    ///
+    /// A `&self` turn, and a `&mut self` turn marked `#[cancel_safe]`, is dropped at its next await then, and need not
+    /// ask. This is for a `&mut self` turn that wants to tidy up and end early, and for tasks that work for a call:
+    ///
+    /// ```
+    /// # use actor_runtime::{NoContext, prelude::*};
+    /// # async fn step(_: u64) {}
+    /// #[actor_service]
+    /// trait Index {
+    ///     async fn rebuild(&mut self) -> u64;
+    /// }
+    ///
+    /// # struct Books { done: u64 }
+    /// #[actor_service]
+    /// impl Index for Books {
+    ///     async fn rebuild(&mut self) -> u64 {
+    ///         let Ok(ctx) = current_ctx() else { return 0 };
+    ///         while self.done < 1_000_000 && !ctx.is_cancelled() {
+    ///             // Each step is done whole; between them the turn may end.
+    ///             step(self.done).await;
+    ///             self.done += 1;
+    ///         }
+    ///         self.done
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// When a shutdown has no more time, a `&mut self` turn is polled once more: what it does without awaiting is done,
+    /// and it is dropped where it awaits next. A task made by [`spawn`](Self::spawn) has no call of its own: in it, and
+    /// for a one-way call, this never ends.
+    ///
+    /// # Cancel safety
+    /// It can be dropped and made anew at any time.
+    pub fn cancelled(&self) -> Cancelled {
+        Cancelled::new(self.awaited().cloned())
+    }
+
+    /// Whether nobody waits for the call any more; see [`cancelled`](Self::cancelled).
+    pub fn is_cancelled(&self) -> bool {
+        self.awaited().is_some_and(|call| call.stage() == Stage::Over)
+    }
+
     /// What came with the call beside its arguments.
     pub fn metadata(&self) -> &Metadata {
         static NONE: OnceLock<Metadata> = OnceLock::new();
@@ -129,6 +177,11 @@ impl ActorContext {
     {
         let context = Self { identity: self.identity.clone(), call: None };
         self.identity.node.spawn(CONTEXT.scope(context, future))
+    }
+
+    /// The call, if it has somebody who waits for its end.
+    fn awaited(&self) -> Option<&Arc<dyn AnyCall>> {
+        self.call.as_ref().filter(|call| !call.head().method.oneway)
     }
 
     pub(crate) fn deadline(&self) -> Option<tokio::time::Instant> {

@@ -96,7 +96,7 @@ pub use call::{
     StopReason,
 };
 pub use client::{Call, ServiceClient};
-pub use context::{ActorContext, NoContext, current_ctx};
+pub use context::{ActorContext, Cancelled, NoContext, current_ctx};
 pub use layer::{Layer, LayerCall, Next};
 pub use names::{
     Address, AddressError, BoxFuture, BoxStream, FixedResolver, Namespace, NamespaceError, ResolveError,

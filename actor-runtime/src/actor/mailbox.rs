@@ -263,12 +263,20 @@ impl Mailbox {
         wake(receiver);
     }
 
-    /// Ends everything now: refuses new calls, and fails what was not handed out.
+    /// Ends everything now: refuses new calls, fails what was not handed out, and tells those that run that nobody
+    /// waits for them any more.
     pub(crate) fn kill(&self, reason: StopReason) {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
         // Under the lock, so that nobody sees the kill without its reason.
         self.killed.store(true, Ordering::Release);
-        fail_queued(state, reason);
+        let why = state.closing.get_or_insert_with(|| Arc::new(reason.clone())).clone();
+        let running: Vec<Entry> = state.running.iter().map(|(_, call)| call.clone()).collect();
+        drop(state);
+        // Before the receiver is woken: a turn that tidies up is polled once more, and finds its call over.
+        for call in running {
+            call.fail(&mut |stage| why.interruption(stage));
+        }
+        fail_queued(lock(&self.state), reason);
     }
 
     /// Fails what was not handed out, with the first reason that was given.

@@ -28,7 +28,8 @@ pin_project! {
     pub(super) struct Guarded<F> {
         #[pin]
         handler: Option<F>,
-        // A shared turn ends with its caller's interest; an exclusive one may have half changed the state.
+        // A shared turn ends with its caller's interest; an exclusive one may have half changed the state, unless it
+        // says that it may be dropped.
         droppable: bool,
     }
 }
@@ -82,7 +83,8 @@ fn running<F: Future<Output = ()>>(
     call: Arc<dyn AnyCall>,
     handler: F,
 ) -> RunningTurn<F> {
-    let droppable = call.head().method.access == Access::Shared;
+    let method = call.head().method;
+    let droppable = method.access == Access::Shared || method.cancel_safe;
     enter(ActorContext::of_turn(cell.identity.clone(), call), Guarded { handler: Some(handler), droppable })
 }
 

@@ -56,6 +56,13 @@ pub trait AnyCall: Any + Send + Sync {
     /// Keeps the waker of the turn, to be woken if the call ends without it. False if it is over.
     fn park_turn(&self, waker: &Waker) -> bool;
 
+    /// Keeps a waker for somebody beside the turn, to be woken when the call is over; `key` is their place. False if it
+    /// is over.
+    fn watch(&self, key: &mut Option<usize>, waker: &Waker) -> bool;
+
+    /// Whoever has this place wants it no more.
+    fn unwatch(&self, key: usize);
+
     /// Ends it with the response that `accept_response` stored, or with a failure. Nothing happens if there is no
     /// response.
     fn publish(&self, end: Result<Status, Failure>);

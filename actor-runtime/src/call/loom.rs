@@ -1,7 +1,12 @@
 //! Every interleaving of those who may end a call. The numbers are the invariants of the module's documentation.
 
-use std::{future::poll_fn, sync::Arc, task::Context};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::{Context, Poll},
+};
 
+use futures::FutureExt;
 use loom::{
     future::block_on,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
@@ -95,8 +100,8 @@ fn a_turn_is_woken_when_its_caller_leaves_or_its_deadline_passes() {
             move || {
                 // As a droppable turn does that waits for something that never comes.
                 block_on(poll_fn(|cx: &mut Context<'_>| match call.park_turn(cx.waker()) {
-                    true => std::task::Poll::Pending,
-                    false => std::task::Poll::Ready(()),
+                    true => Poll::Pending,
+                    false => Poll::Ready(()),
                 }));
             }
         });
@@ -145,5 +150,74 @@ fn an_inbound_call_is_answered_at_most_once() {
         leaves.join().expect("no panic");
         assert_eq!(call.stage(), Stage::Over);
         assert!(sent.load(SeqCst) <= 1);
+    });
+}
+
+/// Ends when the call does, by a place of its own, which it gives up when it is dropped.
+struct Watcher {
+    call: Arc<dyn AnyCall>,
+    place: Option<usize>,
+}
+
+impl Watcher {
+    fn over(&mut self) -> impl Future<Output = ()> {
+        poll_fn(|cx| match self.call.watch(&mut self.place, cx.waker()) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        })
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.call.unwatch(place);
+        }
+    }
+}
+
+/// The turn and two that watch are each woken, whatever place one of them had and gave up.
+#[test]
+fn watchers_and_the_turn_do_not_take_each_others_places() {
+    loom::model(|| {
+        let call = call(&SHARED, 7, None);
+        let mut gives_up = Watcher { call: call.clone(), place: None };
+        assert!(gives_up.over().now_or_never().is_none());
+        let watches = thread::spawn({
+            let mut watcher = Watcher { call: call.clone(), place: None };
+            move || {
+                drop(gives_up);
+                block_on(watcher.over());
+            }
+        });
+        let leaves = thread::spawn({
+            let call = call.clone();
+            move || call.abandon()
+        });
+        block_on(poll_fn(|cx: &mut Context<'_>| match call.park_turn(cx.waker()) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }));
+        watches.join().expect("no panic");
+        leaves.join().expect("no panic");
+        assert!(!call.watch(&mut None, futures::task::noop_waker_ref()));
+    });
+}
+
+/// A reply ends what watches, too.
+#[test]
+fn a_watcher_is_woken_by_the_reply() {
+    loom::model(|| {
+        let call = call(&SHARED, 7, None);
+        let replies = thread::spawn({
+            let call = call.clone();
+            move || {
+                assert!(take_request::<Sample>(&*call).is_some());
+                accept_response::<Sample>(&*call, Number(8), usize::MAX, true).expect("a number");
+            }
+        });
+        block_on(Watcher { call: call.clone(), place: None }.over());
+        replies.join().expect("no panic");
+        assert!(take::<Sample>(&*call).is_ok());
     });
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   client ──► TypedCall<S>  ─┐                          ┌─ head: method, deadline, chain, caller, metadata
 //!                             ├─ Arc<dyn AnyCall> ──────►│  phase: waiting → running → over
-//!   wire   ──► InboundCall   ─┘   in gates, mailboxes,   └─ who waits: the caller's waker, the turn's waker
+//!   wire   ──► InboundCall   ─┘   in gates, mailboxes,   └─ who waits: the caller's waker, the turn's, watchers'
 //!                                 turns
 //! ```
 //!

@@ -1,4 +1,6 @@
-use std::{sync::Arc, task::Waker};
+use std::{mem, sync::Arc, task::Waker};
+
+use slab::Slab;
 
 /// Where a call is in its life, and who waits for the next step. Kept under the lock of the call it belongs to.
 #[derive(Default)]
@@ -10,6 +12,8 @@ pub(super) struct Phase {
     turn: Option<Waker>,
     /// Who has to be told, far away, that the caller left.
     far: Option<Far>,
+    /// Others who wait for the end: `ActorContext::cancelled`. Made when the first one comes; few calls have any.
+    watchers: Option<Box<Slab<Waker>>>,
 }
 
 /// How far a call has come.
@@ -42,6 +46,7 @@ pub(super) struct Ended {
     caller: Option<Waker>,
     turn: Option<Waker>,
     far: Option<Far>,
+    watchers: Option<Box<Slab<Waker>>>,
 }
 
 impl Phase {
@@ -68,7 +73,12 @@ impl Phase {
             return None;
         }
         self.stage = Stage::Over;
-        Some(Ended { caller: self.caller.take(), turn: self.turn.take(), far: self.far.take() })
+        Some(Ended {
+            caller: self.caller.take(),
+            turn: self.turn.take(),
+            far: self.far.take(),
+            watchers: self.watchers.take(),
+        })
     }
 
     /// The caller wants to be woken at the end.
@@ -83,6 +93,26 @@ impl Phase {
         }
         park(&mut self.turn, waker);
         true
+    }
+
+    /// Somebody beside the turn wants to be woken at the end, and keeps its place by `key`. False if the call is over.
+    /// The waker that this one replaces is given back in it, to be dropped without the lock.
+    pub(super) fn watch(&mut self, key: &mut Option<usize>, waker: &mut Option<Waker>) -> bool {
+        if self.is_over() {
+            return false;
+        }
+        let Some(new) = waker.take() else { return true };
+        let watchers = self.watchers.get_or_insert_default();
+        match key.and_then(|key| watchers.get_mut(key)) {
+            Some(parked) => *waker = Some(mem::replace(parked, new)),
+            None => *key = Some(watchers.insert(new)),
+        }
+        true
+    }
+
+    /// Whoever watched by this key does so no more.
+    pub(super) fn unwatch(&mut self, key: usize) -> Option<Waker> {
+        self.watchers.as_mut()?.try_remove(key)
     }
 
     /// The call is about to go far away; false if it is over, and nobody would tell the far side.
@@ -105,6 +135,7 @@ fn park(slot: &mut Option<Waker>, waker: &Waker) {
 impl Ended {
     /// The call ended by its reply: its turn has ended by itself, and nobody far away needs to know.
     pub(super) fn notify_reply(self) {
+        wake_all(self.watchers);
         if let Some(caller) = self.caller {
             caller.wake();
         }
@@ -118,8 +149,15 @@ impl Ended {
         if let Some(turn) = self.turn {
             turn.wake();
         }
+        wake_all(self.watchers);
         if let Some(caller) = self.caller {
             caller.wake();
         }
+    }
+}
+
+fn wake_all(watchers: Option<Box<Slab<Waker>>>) {
+    for (_, watcher) in watchers.into_iter().flat_map(|watchers| *watchers) {
+        watcher.wake();
     }
 }

@@ -251,6 +251,16 @@ impl<S: Service> AnyCall for TypedCall<S> {
         lock(&self.state).phase.park_turn(waker)
     }
 
+    fn watch(&self, key: &mut Option<usize>, waker: &Waker) -> bool {
+        let mut waker = Some(waker.clone());
+        lock(&self.state).phase.watch(key, &mut waker)
+    }
+
+    fn unwatch(&self, key: usize) {
+        let watcher = lock(&self.state).phase.unwatch(key);
+        drop(watcher);
+    }
+
     fn publish(&self, end: Result<Status, Failure>) {
         match end {
             Err(failure) => self.end(Outcome::Wire(WireReply::Failed(failure))),

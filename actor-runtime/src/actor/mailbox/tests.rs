@@ -276,6 +276,9 @@ impl Pair {
                 self.mailbox.kill(StopReason::Shutdown);
                 self.model.killed = true;
                 self.model.close();
+                for call in self.model.running.clone() {
+                    self.model.fail(call, FailureKind::Stopped);
+                }
             }
             Act::Close => {
                 self.mailbox.close(StopReason::Shutdown);
