@@ -513,6 +513,8 @@ fn deadline_exceeded(call: &dyn AnyCall, stage: Stage, in_front: Option<&dyn Any
         }
         (_, None) => (Delivery::NotDelivered, "it was still queued".to_owned()),
     };
+    let bound = "; its server allows it less time than its caller gave it (`Config::max_deadline`)";
+    let detail = if head.clamped { detail + bound } else { detail };
     Failure::new(FailureKind::DeadlineExceeded, delivery, detail).with_hops(hops)
 }
 

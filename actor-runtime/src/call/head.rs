@@ -17,6 +17,8 @@ pub struct CallHead {
     pub(crate) name: Arc<str>,
     /// On the clock of the node that holds the call.
     pub(crate) deadline: Option<Instant>,
+    /// Whether this node allows it less time than its caller did.
+    pub(crate) clamped: bool,
     /// When it was made, or came to this node; on the same clock.
     pub(crate) made: Option<Instant>,
     /// The turn that waits for this call.
@@ -39,6 +41,7 @@ impl CallHead {
             method,
             name,
             deadline: None,
+            clamped: false,
             made: None,
             chain: None,
             caller: None,

@@ -28,6 +28,9 @@ pub struct Config {
     pub controller_address: Option<String>,
     /// How long a call may take that says nothing of its own: 30 s.
     pub default_timeout: Duration,
+    /// The longest that a call from elsewhere may take here, whatever its caller gave it, also if that is no deadline at
+    /// all: no bound. Calls made within the node, directly, are not meant.
+    pub max_deadline: Option<Duration>,
     /// How many calls a mailbox holds if the registration says nothing of its own: 64.
     pub mailbox_capacity: usize,
     /// How many shared turns of an actor may overlap if the registration says nothing of its own: 1024.
@@ -81,6 +84,7 @@ impl Default for Config {
             job_id: None,
             controller_address: None,
             default_timeout: Duration::from_secs(30),
+            max_deadline: None,
             mailbox_capacity: 64,
             max_overlap: 1024,
             max_message_bytes: 64 * 1024 * 1024,

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -171,9 +172,11 @@ impl Inbound {
                 None => return,
             }
         }
+        let (within, clamped) = clamp(header.remaining, node.config().max_deadline);
         let head = CallHead {
             made: Some(now),
-            deadline: header.remaining.and_then(|remaining| now.checked_add(remaining)),
+            deadline: within.and_then(|within| now.checked_add(within)),
+            clamped,
             chain: header.context.chain,
             caller: peer.map(|peer| caller(peer.node, header.context.caller, link)),
             metadata: header.context.metadata,
@@ -269,6 +272,14 @@ fn identify(node: &Node, link: &Link, bound: &Bound) -> WireReply {
 
 fn caller(node: NodeId, actor: Option<crate::ActorId>, link: &Link) -> Caller {
     Caller { node, actor, identity: link.identity() }
+}
+
+/// How long a call may take: as long as its caller gave it, within what this node allows; and whether that is less.
+fn clamp(given: Option<Duration>, most: Option<Duration>) -> (Option<Duration>, bool) {
+    match (given, most) {
+        (given, Some(most)) if given.is_none_or(|given| given > most) => (Some(most), true),
+        (given, _) => (given, false),
+    }
 }
 
 fn find(node: &Node, link: &Link, bound: &mut Bound) -> Result<Arc<dyn Target>, Failure> {
