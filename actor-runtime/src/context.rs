@@ -5,12 +5,7 @@
 
 mod cancelled;
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 pub use cancelled::Cancelled;
 
@@ -157,11 +152,10 @@ impl ActorContext {
         self.awaited().is_some_and(|call| call.stage() == Stage::Over)
     }
 
-    /// What came with the call beside its arguments.
+    /// What came with the call beside its arguments; [`Metadata::read`] gives an entry its type.
     pub fn metadata(&self) -> &Metadata {
-        static NONE: OnceLock<Metadata> = OnceLock::new();
-        let metadata = self.call.as_ref().and_then(|call| call.head().metadata.as_deref());
-        metadata.unwrap_or_else(|| NONE.get_or_init(Metadata::new))
+        static NONE: Metadata = Metadata::NONE;
+        self.call.as_ref().map_or(&NONE, |call| call.head().metadata())
     }
 
     /// What was given to the node with [`Node::extend`], by its type.

@@ -59,6 +59,7 @@
 //! - [`Failure`] and [`CallError`]: every way a call can end.
 //! - [`current_ctx`]: what a handler knows about its call.
 //! - [`inspect`]: asking a server how it is, and what it serves.
+//! - [`Layer`]: code around calls.
 //! - [`Node`]: several nodes in one process, settings, layers.
 //! - [`Trust`]: certificates, and whom a node believes.
 //!
@@ -92,12 +93,12 @@ pub use actor::{Actor, Health, Overflow};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{
-    CallError, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Metadata, MetadataError, Retry,
-    StopReason,
+    CallError, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, MalformedMetadata, Metadata,
+    MetadataError, MetadataValue, Retry, StopReason,
 };
 pub use client::{Call, ServiceClient};
 pub use context::{ActorContext, Cancelled, NoContext, current_ctx};
-pub use layer::{Layer, LayerCall, Next};
+pub use layer::{Interest, Layer, LayerCall, Next, OutgoingCall, Side};
 pub use names::{
     Address, AddressError, BoxFuture, BoxStream, FixedResolver, Namespace, NamespaceError, ResolveError,
     ResolveResult, ResolvedEndpoint, Resolver, default_namespace,

@@ -12,6 +12,7 @@ use crate::{
         Target, Window,
     },
     context::Identity,
+    layer::Layers,
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
 };
@@ -22,6 +23,8 @@ pub(crate) struct ActorCell {
     pub(crate) mailbox: Mailbox,
     pub(crate) limits: Limits,
     pub(crate) registered: Registered,
+    /// Those of the node, and its own inside.
+    pub(crate) layers: Layers,
     methods: Arc<MethodTable>,
     /// Made when the first call comes that is to be remembered.
     dedup: OnceLock<Arc<Dedup<Box<dyn ReplySink>>>>,
@@ -55,12 +58,14 @@ impl ActorCell {
         limits: Limits,
         registered: Registered,
         methods: Arc<MethodTable>,
+        layers: Layers,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             identity: Arc::new(identity),
             mailbox: Mailbox::new(limits.mailbox, limits.overflow),
             limits,
             registered,
+            layers,
             methods,
             dedup: OnceLock::new(),
             this: this.clone(),

@@ -7,6 +7,7 @@
 
 mod cell;
 mod health;
+mod layered;
 mod mailbox;
 mod shared;
 mod turn;

@@ -10,12 +10,13 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Actor, ActorCell};
+use super::{
+    Actor, ActorCell,
+    layered::{begin, layered},
+};
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Stage, StopReason},
     context::{ActorContext, InContext, enter, with_call},
-    layer,
-    names::BoxFuture,
     panics::text_of,
     service::{Access, Services, SharedRef, Turn, TurnEnd},
 };
@@ -49,13 +50,14 @@ pub(super) fn shared<'a, A: Actor>(
     cell: &'a Arc<ActorCell>,
     call: Arc<dyn AnyCall>,
 ) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
-    let turn = turn(cell, &call);
+    let mut turn = turn(cell, &call);
     running(cell, call, async move {
         // Named in both branches: a future that is moved to where it is awaited is stored twice.
-        let end = if turn.publish {
-            A::Services::shared(actor, &turn).await
-        } else {
-            layered(cell, &turn.call, Box::pin(A::Services::shared(actor, &turn))).await
+        let end = match begin(cell, &mut turn) {
+            None => A::Services::shared(actor, &turn).await,
+            Some(begun) => {
+                layered(cell, &turn.call, begun, Box::pin(A::Services::shared(actor, &turn))).await
+            }
         };
         finish(&turn, end);
     })
@@ -67,12 +69,13 @@ pub(super) fn exclusive<'a, A: Actor>(
     cell: &'a Arc<ActorCell>,
     call: Arc<dyn AnyCall>,
 ) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
-    let turn = turn(cell, &call);
+    let mut turn = turn(cell, &call);
     running(cell, call, async move {
-        let end = if turn.publish {
-            A::Services::exclusive(actor, &turn).await
-        } else {
-            layered(cell, &turn.call, Box::pin(A::Services::exclusive(actor, &turn))).await
+        let end = match begin(cell, &mut turn) {
+            None => A::Services::exclusive(actor, &turn).await,
+            Some(begun) => {
+                layered(cell, &turn.call, begun, Box::pin(A::Services::exclusive(actor, &turn))).await
+            }
         };
         finish(&turn, end);
     })
@@ -90,29 +93,7 @@ fn running<F: Future<Output = ()>>(
 
 fn turn(cell: &ActorCell, call: &Arc<dyn AnyCall>) -> Turn {
     let node = &cell.identity.node;
-    Turn {
-        call: call.clone(),
-        limit: node.config().max_message_bytes,
-        publish: node.server_layers().is_empty(),
-    }
-}
-
-/// The handler inside the node's layers. Boxed: a node without layers has no place for it in its turns.
-async fn layered<'a>(
-    cell: &'a ActorCell,
-    call: &'a Arc<dyn AnyCall>,
-    handler: BoxFuture<'a, TurnEnd>,
-) -> TurnEnd {
-    let node = &cell.identity.node;
-    let remaining = call.head().deadline.map(|deadline| deadline.saturating_duration_since(node.now()));
-    let inner = async move {
-        // A call that was over before its turn has nobody who would read this.
-        handler
-            .await
-            .unwrap_or_else(|| Err(Failure::new(FailureKind::Cancelled, Delivery::NotDelivered, "too late")))
-    };
-    let end = layer::through(node.server_layers(), &**call, remaining, inner);
-    Some(end.await)
+    Turn { call: call.clone(), limit: node.config().max_message_bytes, publish: true }
 }
 
 /// Ends the call with what the turn gave, unless the turn has done so itself.

@@ -52,6 +52,12 @@ impl CallHead {
         }
     }
 
+    /// What travels with it.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        static NONE: Metadata = Metadata::NONE;
+        self.metadata.as_deref().unwrap_or(&NONE)
+    }
+
     /// What the turn of this call waits for, if it is known.
     pub(crate) fn waits_for(&self) -> Option<Hop> {
         self.turn.get()?.waits_for()

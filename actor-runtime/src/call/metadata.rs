@@ -1,12 +1,19 @@
 //! What travels with a call beside its arguments: tenant, tokens, trace ids.
+//!
+//! On the wire these are texts with names, which every release and every language can carry; [`MetadataValue`] gives one
+//! of them a type.
 
 use std::collections::BTreeMap;
+
+use super::{Delivery, Failure, FailureKind};
 
 /// Named texts that travel with a call, for layers and handlers on the other side.
 ///
 /// They are bounded, since every hop carries them: [`MAX_ENTRIES`](Self::MAX_ENTRIES) and
-/// [`MAX_BYTES`](Self::MAX_BYTES). A call made inside a turn does not inherit them; to hand them on, set
-/// [`ActorContext::metadata`](crate::ActorContext::metadata) on the call.
+/// [`MAX_BYTES`](Self::MAX_BYTES). A call made inside a turn does not inherit them; to hand one on, read it from
+/// [`ActorContext::metadata`](crate::ActorContext::metadata) and set it on the call, or have a client layer do so.
+///
+/// The names `traceparent` and `tracestate` belong to W3C Trace Context. Other names are free; those of a company or a library are best begun with its name, such as `acme-tenant`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     entries: BTreeMap<String, String>,
@@ -19,6 +26,8 @@ impl Metadata {
 
     /// The most bytes that all names and values together can have.
     pub const MAX_BYTES: usize = 8 * 1024;
+
+    pub(crate) const NONE: Self = Self { entries: BTreeMap::new(), bytes: 0 };
 
     /// No entries.
     pub fn new() -> Self {
@@ -42,6 +51,31 @@ impl Metadata {
         Ok(())
     }
 
+    /// Sets the entry of a type, in place of what it was.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn set<T: MetadataValue>(&mut self, value: &T) -> Result<(), MetadataError> {
+        self.insert(T::NAME, value.encode())
+    }
+
+    /// The entry of a type; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`MalformedMetadata`] if the type does not take the text that is there: it comes from the caller, who may be
+    /// anybody that may call.
+    pub fn read<T: MetadataValue>(&self) -> Result<Option<T>, MalformedMetadata> {
+        let Some(text) = self.value(T::NAME) else { return Ok(None) };
+        T::decode(text).map(Some).ok_or(MalformedMetadata { name: T::NAME })
+    }
+
+    /// Takes an entry away.
+    pub fn remove(&mut self, name: &str) -> Option<String> {
+        let (name, value) = self.entries.remove_entry(name)?;
+        self.bytes -= name.len() + value.len();
+        Some(value)
+    }
+
     /// The value of `name`.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.entries.get(name).map(String::as_str)
@@ -63,6 +97,53 @@ impl Metadata {
     }
 }
 
+/// A type that travels as one entry of the [`Metadata`]: set with [`Call::with`](crate::Call::with), read with
+/// [`Metadata::read`].
+///
+/// ```
+/// use actor_runtime::{Metadata, MetadataValue};
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Tenant(String);
+///
+/// impl MetadataValue for Tenant {
+///     const NAME: &'static str = "tenant";
+///
+///     fn encode(&self) -> String {
+///         self.0.clone()
+///     }
+///
+///     fn decode(text: &str) -> Option<Self> {
+///         (!text.is_empty()).then(|| Self(text.to_owned()))
+///     }
+/// }
+///
+/// let mut metadata = Metadata::new();
+/// assert_eq!(metadata.read::<Tenant>(), Ok(None));
+/// metadata.set(&Tenant("a".into()))?;
+/// assert_eq!(metadata.read(), Ok(Some(Tenant("a".into()))));
+/// metadata.insert("tenant", "")?;
+/// assert!(metadata.read::<Tenant>().is_err());
+/// # Ok::<(), actor_runtime::MetadataError>(())
+/// ```
+pub trait MetadataValue: Sized {
+    /// The name of the entry. Two types of one name read each other's entries.
+    const NAME: &'static str;
+
+    /// The value as text.
+    fn encode(&self) -> String;
+
+    /// The value of a text; `None` if it is not one. The text comes from the caller: this must not panic.
+    fn decode(text: &str) -> Option<Self>;
+}
+
+/// An entry of the metadata whose text its type does not take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the metadata `{name}` is not what its type takes; the caller has to write it with the same type")]
+pub struct MalformedMetadata {
+    name: &'static str,
+}
+
 /// An entry that would pass the bounds of [`Metadata`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -74,6 +155,18 @@ pub struct MetadataError {
     name: String,
     entries: usize,
     bytes: usize,
+}
+
+impl From<MetadataError> for Failure {
+    fn from(error: MetadataError) -> Self {
+        Self::new(FailureKind::TooLarge, Delivery::NotDelivered, error.to_string())
+    }
+}
+
+impl From<MalformedMetadata> for Failure {
+    fn from(error: MalformedMetadata) -> Self {
+        Self::new(FailureKind::Malformed, Delivery::NotDelivered, error.to_string())
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +186,16 @@ mod tests {
         metadata.insert("k0", "another").unwrap();
         assert_eq!(metadata.value("k0"), Some("another"));
         assert_eq!(metadata.len(), Metadata::MAX_ENTRIES);
+    }
+
+    #[test]
+    fn what_is_taken_away_leaves_its_room() {
+        let mut metadata = Metadata::new();
+        metadata.insert("k", "x".repeat(Metadata::MAX_BYTES - 1)).unwrap();
+        assert!(metadata.insert("l", "").is_err());
+        assert_eq!(metadata.remove("k").map(|value| value.len()), Some(Metadata::MAX_BYTES - 1));
+        assert_eq!(metadata.remove("k"), None);
+        assert_eq!(metadata, Metadata::NONE);
     }
 
     #[test]

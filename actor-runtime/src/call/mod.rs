@@ -49,7 +49,7 @@ pub use head::{CallHead, Caller};
 pub use inbound::WireReply;
 pub(crate) use inbound::{InboundCall, ReplySink};
 pub use kind::{Delivery, FailureKind};
-pub use metadata::{Metadata, MetadataError};
+pub use metadata::{MalformedMetadata, Metadata, MetadataError, MetadataValue};
 pub use options::CallOptions;
 pub(crate) use options::Timeout;
 pub use phase::{Far, Leave, Stage};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Metadata, MetadataError, Retry};
+use super::{Metadata, MetadataError, MetadataValue, Retry};
 
 /// How calls are made: set for all calls of a client by its `with_options`, or for one [`Call`](crate::Call).
 ///
@@ -66,6 +66,13 @@ impl CallOptions {
             self.refused = Some(Box::new(error));
         }
         self
+    }
+
+    /// Adds a typed entry to the [`Metadata`] of the calls, as [`metadata`](Self::metadata) does.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "options are given away")]
+    pub fn with<T: MetadataValue>(self, value: T) -> Self {
+        self.metadata(T::NAME, value.encode())
     }
 
     /// Whether there is more in them than a timeout, which is rare.

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     mem,
     pin::Pin,
     sync::Arc,
@@ -10,13 +10,17 @@ use std::{
     time::Duration,
 };
 
-use super::gate::Gate;
+use super::{gate::Gate, layered::layered};
 use crate::{
     Node,
-    call::{AnyCall, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Link, Retry, Timeout},
-    context, layer,
+    call::{
+        AnyCall, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Link, MetadataValue, Retry,
+        Timeout,
+    },
+    context,
+    layer::Begun,
     names::BoxFuture,
-    service::{MethodTimeout, Status},
+    service::MethodTimeout,
 };
 
 /// A call of a method: a future of its end. Nothing is sent before the first poll.
@@ -80,6 +84,12 @@ impl<O> Call<O> {
         self
     }
 
+    /// Adds a typed entry to what travels with the call. See [`CallOptions::with`].
+    pub fn with<T: MetadataValue>(mut self, value: T) -> Self {
+        self.options = mem::take(&mut self.options).with(value);
+        self
+    }
+
     /// Options that go before those set so far.
     pub fn with_options(mut self, options: CallOptions) -> Self {
         self.options = options.or(&self.options);
@@ -92,10 +102,14 @@ impl<O> Call<O> {
         self.progress = Progress::Waiting;
         match prepare(&self.gate, &mut self.call, &mut self.options, waker) {
             Ok(node) if node.client_layers().is_empty() => self.gate.pass(node, self.call.clone()),
-            Ok(node) => {
-                let layered = layered(node.clone(), self.gate.clone(), self.call.clone());
-                self.progress = Progress::Layered(Box::pin(layered));
-            }
+            Ok(node) => match shown(node, &mut self.call) {
+                Ok(None) => self.gate.pass(node, self.call.clone()),
+                Ok(Some(begun)) => {
+                    let layered = layered(node.clone(), self.gate.clone(), self.call.clone(), begun);
+                    self.progress = Progress::Layered(Box::pin(layered));
+                }
+                Err(failure) => self.refuse(&failure),
+            },
             Err(failure) => self.refuse(&failure),
         }
     }
@@ -116,10 +130,7 @@ fn prepare<'a>(
     if let Some(error) = &options.refused {
         return Err(Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, error.to_string()));
     }
-    let Some(call) = Arc::get_mut(call) else {
-        let detail = "somebody else had the call before it was sent; please report this";
-        return Err(Failure::new(FailureKind::Internal, Delivery::NotDelivered, detail));
-    };
+    let call = mine(call)?;
     call.park_first(waker);
     let head = call.head_mut();
     let own = match (options.timeout.or(wider.timeout), head.method.timeout) {
@@ -160,29 +171,26 @@ fn prepare<'a>(
     Ok(node)
 }
 
+/// Shows the call to the node's layers; `None` if it goes on as if there were none.
+fn shown(node: &Node, call: &mut Arc<dyn AnyCall>) -> Result<Option<Begun>, Failure> {
+    match node.client_layers().outgoing(mine(call)?.head_mut(), node) {
+        None => Ok(None),
+        Some(Begun { around, refused: Some(failure) }) if around.is_empty() => Err(failure),
+        begun => Ok(begun),
+    }
+}
+
+/// The call, which nobody else has yet.
+fn mine(call: &mut Arc<dyn AnyCall>) -> Result<&mut dyn AnyCall, Failure> {
+    Arc::get_mut(call).ok_or_else(|| {
+        let detail = "somebody else had the call before it was sent; please report this";
+        Failure::new(FailureKind::Internal, Delivery::NotDelivered, detail)
+    })
+}
+
 fn too_deep(chain: &Link) -> Failure {
     let detail = format!("the chain of calls has more than {} turns that wait for each other", Link::MAX);
     Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, detail).with_hops(chain.hops())
-}
-
-/// The call inside the node's client layers.
-async fn layered(node: Node, gate: Arc<Gate>, call: Arc<dyn AnyCall>) {
-    let remaining = call.head().deadline.map(|deadline| deadline.saturating_duration_since(node.now()));
-    let inner = async {
-        gate.pass(&node, call.clone());
-        poll_fn(|cx| call.poll_over(cx).map(drop)).await;
-        call.peek()
-    };
-    let end: Result<Status, Failure> = layer::through(node.client_layers(), &*call, remaining, inner).await;
-    if let Err(failure) = end {
-        call.overrule(failure);
-    } else {
-        // A layer that says the call ended, without having run it, has nothing to show for it.
-        call.fail(&mut |_| {
-            let detail = "a client layer ended the call without running it; return a `Failure` instead";
-            Failure::new(FailureKind::Internal, Delivery::NotDelivered, detail)
-        });
-    }
 }
 
 impl<O> Future for Call<O> {
@@ -195,7 +203,9 @@ impl<O> Future for Call<O> {
             this.start(cx.waker());
         }
         let over = match &mut this.progress {
-            Progress::Layered(layered) => layered.as_mut().poll(cx).map(|()| true),
+            Progress::Layered(layered) => {
+                layered.as_mut().poll(cx).map(|()| this.call.ended() != Some(false))
+            }
             // The waker is in the call already.
             Progress::Waiting if first => this.call.ended().map_or(Poll::Pending, Poll::Ready),
             Progress::Waiting => this.call.poll_over(cx),

@@ -11,6 +11,7 @@ mod call;
 mod ext;
 mod gate;
 mod identify;
+mod layered;
 mod route;
 
 use std::{fmt, sync::Arc};

@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 use super::{Config, Inner, Node, clock, current, deadlines::Deadlines, task};
 use crate::{
     actor_id::NodeId,
-    layer::Layer,
+    layer::{Layer, Layers},
     names::{Directory, Namespace, Resolver},
     service::MethodTables,
     sync::{AtomicU64, Mutex},
@@ -102,7 +102,9 @@ impl NodeBuilder {
         self
     }
 
-    /// Puts code around the calls that actors of the node answer, inside the layers added before.
+    /// Puts code around the calls that actors of the node answer, inside the layers added before and outside those of
+    /// the actors themselves ([`Registration::layer`](crate::Registration::layer)). The server's own actor `$inspect` is
+    /// one of them.
     pub fn server_layer(mut self, layer: impl Layer) -> Self {
         self.server_layers.push(Arc::new(layer));
         self
@@ -149,8 +151,8 @@ impl NodeBuilder {
                 methods: MethodTables::default(),
                 links: Links::default(),
                 network,
-                client_layers: self.client_layers.into(),
-                server_layers: self.server_layers.into(),
+                client_layers: Layers::new(self.client_layers),
+                server_layers: Layers::new(self.server_layers),
             }),
         };
         current::enlist(&node);

@@ -37,7 +37,7 @@ pub use task::{Task, TaskError};
 use crate::{
     actor_id::{ActorId, NodeId},
     call::Failure,
-    layer::Layer,
+    layer::Layers,
     names::{Directory, Resolver},
     service::MethodTables,
     sync::{AtomicU64, Mutex, Ordering, lock},
@@ -93,8 +93,8 @@ struct Inner {
     methods: MethodTables,
     links: Links,
     network: Network,
-    client_layers: Arc<[Arc<dyn Layer>]>,
-    server_layers: Arc<[Arc<dyn Layer>]>,
+    client_layers: Layers,
+    server_layers: Layers,
 }
 
 impl Node {
@@ -233,11 +233,11 @@ impl Node {
         self.inner.local_calls
     }
 
-    pub(crate) fn client_layers(&self) -> &Arc<[Arc<dyn Layer>]> {
+    pub(crate) fn client_layers(&self) -> &Layers {
         &self.inner.client_layers
     }
 
-    pub(crate) fn server_layers(&self) -> &Arc<[Arc<dyn Layer>]> {
+    pub(crate) fn server_layers(&self) -> &Layers {
         &self.inner.server_layers
     }
 

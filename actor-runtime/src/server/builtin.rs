@@ -20,7 +20,8 @@ impl ActorServer {
         let identity = Identity { id: node.next_actor_id(), name: inspect::NAME.into(), node: node.clone() };
         let registered = Registered { at: node.unix_millis(), metadata: None };
         let methods = node.methods().of::<Inspector, Services>();
-        let cell = ActorCell::new(identity, LIMITS, registered, methods);
+        let layers = node.server_layers().clone();
+        let cell = ActorCell::new(identity, LIMITS, registered, methods, layers);
         node.directory().reserve(inspect::NAME.into(), cell.clone());
         let inspector = Inspector::new(node.clone());
         lock(&self.hosted).set_builtin(node.spawn(run(inspector, cell)));

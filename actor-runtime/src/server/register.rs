@@ -8,6 +8,7 @@ use crate::{
     call::{Metadata, MetadataError, Target},
     context::Identity,
     cork::Corked,
+    layer::Layer,
     names::is_reserved,
     node::task,
     service::fingerprints,
@@ -23,6 +24,7 @@ pub struct Registration<'a, A> {
     limits: Limits,
     metadata: Option<Box<Metadata>>,
     refused: Option<MetadataError>,
+    layers: Vec<Arc<dyn Layer>>,
     start: Start<A>,
 }
 
@@ -40,7 +42,7 @@ impl<'a, A: Actor> Registration<'a, A> {
         let start =
             |actor, cell: Arc<ActorCell>| cell.identity.node.clone().spawn(Corked::new(run(actor, cell)));
         let start = Box::new(start);
-        Self { server, name, actor, limits, metadata: None, refused: None, start }
+        Self { server, name, actor, limits, metadata: None, refused: None, layers: Vec::new(), start }
     }
 
     /// How many calls the mailbox holds, at least 1; 64 unless [`Config`](crate::Config) says otherwise.
@@ -85,6 +87,12 @@ impl<'a, A: Actor> Registration<'a, A> {
         self
     }
 
+    /// Puts code around the calls that this actor answers, inside the layers of its node and those added before.
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
     /// Runs the actor on the node's network thread: its calls from other nodes change threads once less on their way.
     ///
     /// Only for short handlers that never block: whatever they do holds up every connection of the node.
@@ -103,7 +111,7 @@ impl<'a, A: Actor> Registration<'a, A> {
     /// # Errors
     /// [`RegisterError`]. The actor is dropped then.
     pub fn register(self) -> Result<ActorId, RegisterError> {
-        let Self { server, name, actor, limits, metadata, refused, start } = self;
+        let Self { server, name, actor, limits, metadata, refused, layers, start } = self;
         if name.is_empty() || name.len() > 255 || name.contains(|c: char| c.is_control() || c == '/') {
             return Err(RegisterError::Name { name });
         }
@@ -122,7 +130,8 @@ impl<'a, A: Actor> Registration<'a, A> {
         let shared: Arc<str> = name.as_str().into();
         let identity = Identity { id, name: shared.clone(), node: node.clone() };
         let registered = Registered { at: node.unix_millis(), metadata };
-        let cell = ActorCell::new(identity, limits, registered, node.methods().of::<A, A::Services>());
+        let (methods, layers) = (node.methods().of::<A, A::Services>(), node.server_layers().and(layers));
+        let cell = ActorCell::new(identity, limits, registered, methods, layers);
         if let Err(present) = node.directory().insert(shared.clone(), cell.clone()) {
             return Err(RegisterError::Taken { name, present: present.id() });
         }
