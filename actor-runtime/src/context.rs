@@ -102,7 +102,7 @@ impl ActorContext {
         self.call.as_ref().and_then(|call| call.head().caller.clone())
     }
 
-    /// How much time the call has left; `None` if it has no deadline.
+    /// How much time the call has left; `None` if it has no deadline, as a `#[oneway]` call has none once it was accepted.
     pub fn remaining(&self) -> Option<Duration> {
         let deadline = self.deadline()?;
         Some(deadline.saturating_duration_since(self.identity.node.now()))
@@ -179,7 +179,7 @@ impl ActorContext {
     }
 
     pub(crate) fn deadline(&self) -> Option<tokio::time::Instant> {
-        self.call.as_ref().and_then(|call| call.head().deadline)
+        self.call.as_ref().and_then(|call| call.head().turn_deadline())
     }
 
     /// This turn as a link of the chain of the calls made in it.

@@ -134,7 +134,9 @@ pub mod __private {
     pub use std::{string::String, vec::Vec};
 
     pub use crate::{
-        call::{AnyCall, CallHead, Far, Leave, Link, ResultType, Stage, WireReply, take, wrong_reply},
+        call::{
+            AnyCall, CallHead, Far, Leave, Link, ResultType, Stage, WireReply, accepted, take, wrong_reply,
+        },
         client::Client,
         codec::Message,
         entry::{main, test},

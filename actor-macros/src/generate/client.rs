@@ -115,6 +115,9 @@ fn finish(service: &Service, method: &Method) -> TokenStream {
     let (root, private) = (&service.paths.root, &service.paths.private);
     let Method { variant, constant, .. } = method;
     let (call, value, error) = (local("call"), local("value"), local("error"));
+    if method.flags.oneway {
+        return quote!(#private::accepted);
+    }
     let wrong = quote!(#private::wrong_reply(#marker::#constant));
     let arms = match &method.reply {
         Reply::Value(_) => quote! {

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A call in `waiting` belongs to its caller: the entry is a pointer to it, and goes when the caller goes. So what the
-//! mailbox itself can hold is bounded by its capacity.
+//! mailbox itself can hold is bounded by its capacity. A oneway call is accepted when it comes into the queue: from then on
+//! its caller has no say in it, and its deadline is over.
 //!
 //! Invariants:
 //! 1. Calls leave in the order in which they came, joins apart; a call is handed out at most once.
@@ -21,7 +22,8 @@
 //! 4. After `close` every call that was not handed out is over, and every push is refused. After `end` every call is
 //!    over, and joins are refused too.
 //! 5. Nothing is allocated before the first message.
-//! 6. A question is handed out before any call, or dropped by `end`; there is one at most, which all askers share.
+//! 6. A oneway call is accepted once it is in `queue`, and never while it is in `waiting`.
+//! 7. A question is handed out before any call, or dropped by `end`; there is one at most, which all askers share.
 
 mod observe;
 
@@ -90,6 +92,8 @@ struct State {
 struct Beside {
     waiting: VecDeque<Entry>,
     joins: VecDeque<Entry>,
+    /// The oneway calls that came from `waiting` into the queue, to be told so once the lock is released.
+    promoted: Vec<Entry>,
     /// `waiting` is searched for calls that are over when it reaches this length, or that of [`PURGE_FROM`].
     purge_at: usize,
 }
@@ -158,31 +162,42 @@ impl Mailbox {
             drop(state);
             return Err(Refused { call, failure });
         }
+        let mut accepted = None;
         if state.queue.len() < state.capacity {
+            accepted = call.head().method.oneway.then(|| call.clone());
             state.queue.push_back(call);
         } else if let Err(call) = state.push_beyond_capacity(call) {
-            let failure = state.overloaded();
+            let (failure, promoted) = (state.overloaded(&*call), state.promoted());
             drop(state);
+            accept(promoted);
             return Err(Refused { call, failure });
         }
-        Ok(state.pushed().wake(state))
+        let promoted = state.promoted();
+        let watch = state.pushed().wake(state);
+        accept(accepted);
+        accept(promoted);
+        Ok(watch)
     }
 
     /// Takes calls that came together, in their order. True asks the caller to have the mailbox's deadlines looked after
     /// from now on.
     pub(crate) fn push_all(&self, calls: impl Iterator<Item = Entry>, refused: &mut Vec<Refused>) -> bool {
+        let mut accepted = Vec::new();
         let mut state = lock(&self.state);
         for call in calls {
             let failure = match &state.closing {
                 Some(reason) => reason.refusal(),
                 None if state.queue.len() < state.capacity => {
+                    if call.head().method.oneway {
+                        accepted.push(call.clone());
+                    }
                     state.queue.push_back(call);
                     continue;
                 }
                 None => match state.push_beyond_capacity(call) {
                     Ok(()) => continue,
                     Err(call) => {
-                        let failure = state.overloaded();
+                        let failure = state.overloaded(&*call);
                         refused.push(Refused { call, failure });
                         continue;
                     }
@@ -190,7 +205,10 @@ impl Mailbox {
             };
             refused.push(Refused { call, failure });
         }
-        state.pushed().wake(state)
+        accepted.append(&mut state.promoted());
+        let watch = state.pushed().wake(state);
+        accept(accepted);
+        watch
     }
 
     /// Takes a call that a running shared turn of this actor waits for: it does not queue.
@@ -223,7 +241,9 @@ impl Mailbox {
             state.suspended();
             park(&mut state.receiver, cx.waker());
         }
+        let promoted = state.promoted();
         drop(state);
+        accept(promoted);
         drop(done);
         step
     }
@@ -314,7 +334,10 @@ impl Mailbox {
 
     /// The earliest deadline.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        lock(&self.state).calls().filter_map(|call| call.head().deadline).min()
+        let state = lock(&self.state);
+        let waiting = state.beside.iter().flat_map(|all| &all.waiting);
+        let waiting = waiting.filter_map(|call| call.head().deadline);
+        state.calls().filter_map(|call| call.head().turn_deadline()).chain(waiting).min()
     }
 
     /// Ends what has passed its deadline, and gives the next one; `None` if there is nothing left to look after.
@@ -325,11 +348,14 @@ impl Mailbox {
         state_ref.purge();
         let in_front = state_ref.running.iter().next().map(|(_, call)| call.clone());
         let mut next: Option<Instant> = None;
-        let beside = state_ref.beside.iter().flat_map(|all| all.waiting.iter().chain(&all.joins));
-        let queued = state_ref.queue.iter().chain(beside).map(|call| (call, true));
-        let running = state_ref.running.iter().map(|(_, call)| (call, false));
-        for (call, is_queued) in queued.chain(running) {
-            match call.head().deadline {
+        let turn = |call: &Entry| call.head().turn_deadline();
+        let waiting = state_ref.beside.iter().flat_map(|all| &all.waiting);
+        let waiting = waiting.map(|call| (call, call.head().deadline, true));
+        let joins = state_ref.beside.iter().flat_map(|all| &all.joins);
+        let queued = state_ref.queue.iter().chain(joins).map(|call| (call, turn(call), true));
+        let running = state_ref.running.iter().map(|(_, call)| (call, turn(call), false));
+        for (call, deadline, is_queued) in queued.chain(waiting).chain(running) {
+            match deadline {
                 Some(deadline) if deadline <= now => {
                     expired.push((call.clone(), if is_queued { in_front.clone() } else { None }));
                 }
@@ -340,7 +366,9 @@ impl Mailbox {
             }
         }
         state_ref.watched = next.is_some();
+        let promoted = state_ref.promoted();
         drop(state);
+        accept(promoted);
         for (call, in_front) in expired {
             call.fail(&mut |stage| deadline_exceeded(&*call, stage, in_front.as_deref()));
         }
@@ -357,12 +385,16 @@ impl State {
 
     fn push_beyond_capacity(&mut self, call: Entry) -> Result<(), Entry> {
         let many = |all: &Beside| all.waiting.len() >= all.purge_at.max(PURGE_FROM);
-        if self.overflow == Overflow::Fail || self.beside.as_deref().is_some_and(many) {
+        let fails = self.overflow == Overflow::Fail || call.head().now;
+        if fails || self.beside.as_deref().is_some_and(many) {
             self.purge();
         }
         if self.queue.len() < self.capacity {
+            if call.head().method.oneway {
+                self.beside.get_or_insert_default().promoted.push(call.clone());
+            }
             self.queue.push_back(call);
-        } else if self.overflow == Overflow::Wait {
+        } else if !fails {
             self.beside.get_or_insert_default().waiting.push_back(call);
         } else {
             return Err(call);
@@ -378,7 +410,7 @@ impl State {
         beside.waiting.retain(alive);
         beside.joins.retain(alive);
         while self.queue.len() < self.capacity {
-            let Some(call) = beside.waiting.pop_front() else { break };
+            let Some(call) = beside.promote() else { break };
             self.queue.push_back(call);
         }
         beside.purge_at = 2 * beside.waiting.len();
@@ -409,10 +441,15 @@ impl State {
 
     fn pop(&mut self) -> Option<Entry> {
         let call = self.queue.pop_front()?;
-        if let Some(promoted) = self.beside.as_mut().and_then(|all| all.waiting.pop_front()) {
+        if let Some(promoted) = self.beside.as_mut().and_then(|all| all.promote()) {
             self.queue.push_back(promoted);
         }
         Some(call)
+    }
+
+    /// The calls that have to be told that they came into the queue.
+    fn promoted(&mut self) -> Vec<Entry> {
+        self.beside.as_mut().map(|all| std::mem::take(&mut all.promoted)).unwrap_or_default()
     }
 
     fn start(&mut self, call: Entry) -> Step {
@@ -440,15 +477,32 @@ impl State {
         Pushed { watch, receiver: if wanted { self.receiver.take() } else { None } }
     }
 
-    fn overloaded(&self) -> Failure {
-        Failure::new(
-            FailureKind::Overloaded,
-            Delivery::NotDelivered,
-            format!(
-                "the mailbox is full ({} calls), and the actor was registered with `Overflow::Fail`; call again later, or call another actor",
-                self.capacity
-            ),
-        )
+    fn overloaded(&self, call: &dyn AnyCall) -> Failure {
+        let why = if self.overflow == Overflow::Wait && call.head().now {
+            "the call was made with `try_now()`; call again later, or without it, to wait for a place"
+        } else {
+            "the actor was registered with `Overflow::Fail`; call again later, or call another actor"
+        };
+        let detail = format!("the mailbox is full ({} calls), and {why}", self.capacity);
+        Failure::new(FailureKind::Overloaded, Delivery::NotDelivered, detail)
+    }
+}
+
+impl Beside {
+    /// Takes the call that has waited longest, into the queue.
+    fn promote(&mut self) -> Option<Entry> {
+        let call = self.waiting.pop_front()?;
+        if call.head().method.oneway {
+            self.promoted.push(call.clone());
+        }
+        Some(call)
+    }
+}
+
+/// Tells oneway calls that they are in the queue; not under the lock.
+fn accept(calls: impl IntoIterator<Item = Entry>) {
+    for call in calls {
+        call.accepted();
     }
 }
 

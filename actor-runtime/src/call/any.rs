@@ -25,7 +25,11 @@ pub trait AnyCall: Any + Send + Sync {
     /// Ends it with the failure that suits its stage. Nothing happens if it is over already.
     fn fail(&self, failure: &mut dyn FnMut(Stage) -> Failure);
 
-    /// The caller is gone.
+    /// A oneway call is in its actor's mailbox: its caller is told so, and has no say in it any more. Called without a lock;
+    /// a turn that comes first calls it too.
+    fn accepted(&self);
+
+    /// The caller is gone. It cannot take back what was accepted.
     fn abandon(&self);
 
     /// Whether it failed, if it is over.

@@ -29,6 +29,8 @@ pub struct CallHead {
     pub(crate) retry: Option<Box<Retry>>,
     /// What its attempts have in common, among all calls of its caller's node; 0 if it is not `#[dedup]`.
     pub(crate) number: u64,
+    /// It fails rather than wait for room.
+    pub(crate) now: bool,
     /// Its own turn, once that has made a call itself.
     pub(crate) turn: OnceLock<Arc<Link>>,
 }
@@ -48,6 +50,7 @@ impl CallHead {
             metadata: None,
             retry: None,
             number: 0,
+            now: false,
             turn,
         }
     }
@@ -56,6 +59,11 @@ impl CallHead {
     pub(crate) fn metadata(&self) -> &Metadata {
         static NONE: Metadata = Metadata::NONE;
         self.metadata.as_deref().unwrap_or(&NONE)
+    }
+
+    /// Until when its turn has time. The deadline of a oneway call is for being accepted.
+    pub(crate) fn turn_deadline(&self) -> Option<Instant> {
+        if self.method.oneway { None } else { self.deadline }
     }
 
     /// What the turn of this call waits for, if it is known.

@@ -44,6 +44,9 @@ pub(crate) trait ReplySink: Send + Sync + 'static {
     /// The call has left the queue: a turn has it, or it will never run. May be called again.
     fn begun(&self);
 
+    /// A oneway call is in its actor's queue: its caller is told so, and `send` is not called any more.
+    fn accepted(&self);
+
     /// Sends the end of the call; called at most once.
     fn send(&self, reply: WireReply);
 
@@ -64,8 +67,17 @@ impl<S: ReplySink> InboundCall<S> {
         let stage = state.phase.stage();
         let Some(ended) = state.phase.end() else { return };
         state.body = None;
+        let accepted = state.phase.is_accepted();
         drop(state);
-        self.sink.send(reply(stage));
+        let reply = reply(stage);
+        if accepted {
+            self.sink.begun();
+            if let WireReply::Failed(failure) = &reply {
+                super::oneway::lost(&self.head, failure);
+            }
+        } else {
+            self.sink.send(reply);
+        }
         if by_reply {
             ended.notify_reply();
         } else {
@@ -91,8 +103,21 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
         self.end(|stage| WireReply::Failed(failure(stage)), false);
     }
 
+    fn accepted(&self) {
+        let mut state = lock(&self.state);
+        // Nobody in this process waits for it.
+        let accepted = state.phase.accept().is_some();
+        drop(state);
+        if accepted {
+            self.sink.accepted();
+        }
+    }
+
     fn abandon(&self) {
         let mut state = lock(&self.state);
+        if state.phase.is_accepted() {
+            return;
+        }
         let Some(ended) = state.phase.end() else { return };
         state.body = None;
         drop(state);
@@ -154,6 +179,10 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
     }
 
     fn claim_encoded(&self) -> Option<Result<Bytes, CodecError>> {
+        // The mailbox may not have come to say so.
+        if self.head.method.oneway {
+            self.accepted();
+        }
         let mut state = lock(&self.state);
         let body = if state.phase.claim() { state.body.take() } else { None };
         drop(state);

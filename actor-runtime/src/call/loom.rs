@@ -16,7 +16,7 @@ use loom::{
 use super::{
     AnyCall, Delivery, Failure, FailureKind, InboundCall, ReplySink, Stage, WireReply, accept_response,
     head::CallHead,
-    sample::{Number, SHARED, Sample, call},
+    sample::{Number, ONEWAY_SHARED, SHARED, Sample, call},
     take, take_request,
 };
 
@@ -121,6 +121,10 @@ struct Count(Arc<AtomicUsize>);
 impl ReplySink for Count {
     fn begun(&self) {}
 
+    fn accepted(&self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+
     fn send(&self, _: WireReply) {
         self.0.fetch_add(1, SeqCst);
     }
@@ -211,5 +215,81 @@ fn a_watcher_is_woken_by_the_reply() {
         block_on(Watcher { call: call.clone(), place: None }.over());
         replies.join().expect("no panic");
         assert!(take::<Sample>(&*call).is_ok());
+    });
+}
+
+/// 4: the caller of a oneway call knows one end, whatever comes at the same time; one that knows of its acceptance has a
+/// call that goes on.
+#[test]
+fn a_oneway_call_is_accepted_or_ended_and_its_caller_is_woken_with_one_of_the_two() {
+    loom::model(|| {
+        let call = call(&ONEWAY_SHARED, 7, None);
+        let accepts = thread::spawn({
+            let call = call.clone();
+            move || call.accepted()
+        });
+        let runs = thread::spawn({
+            let call = call.clone();
+            move || match take_request::<Sample>(&*call) {
+                Some(request) => {
+                    assert_eq!(request.expect("a value").0, 7);
+                    accept_response::<Sample>(&*call, Number(8), usize::MAX, true).expect("a number");
+                    true
+                }
+                None => false,
+            }
+        });
+        let is_failure = block_on(poll_fn(|cx| call.poll_over(cx)));
+        // As a caller does that has its end, or leaves before it looks.
+        call.abandon();
+        assert!(!is_failure && super::accepted(&*call).is_ok());
+        accepts.join().expect("no panic");
+        assert!(runs.join().expect("no panic"), "3: what was accepted is run");
+        assert_eq!(call.stage(), Stage::Over);
+    });
+}
+
+/// 4: leaving and a deadline come too late, or the call was never accepted.
+#[test]
+fn what_was_accepted_is_not_taken_back() {
+    loom::model(|| {
+        let call = call(&ONEWAY_SHARED, 7, None);
+        let accepts = thread::spawn({
+            let call = call.clone();
+            move || call.accepted()
+        });
+        call.abandon();
+        let left = call.stage() == Stage::Over;
+        accepts.join().expect("no panic");
+        assert!(call.ended().is_some());
+        assert_eq!(take_request::<Sample>(&*call).is_some(), !left);
+    });
+}
+
+/// 4, for calls from afar: one answer is sent, and what was accepted is run.
+#[test]
+fn an_inbound_oneway_call_is_answered_once() {
+    loom::model(|| {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let head = CallHead::new(&ONEWAY_SHARED, "sample".into());
+        let call = Arc::new(InboundCall::new(head, bytes::Bytes::new(), Count(sent.clone())));
+        let accepts = thread::spawn({
+            let call = call.clone();
+            move || call.accepted()
+        });
+        let runs = thread::spawn({
+            let call = call.clone();
+            move || {
+                take_request::<Sample>(&*call).is_some_and(|_| {
+                    accept_response::<Sample>(&*call, Number(8), usize::MAX, true).expect("a number");
+                    true
+                })
+            }
+        });
+        call.abandon();
+        let left = sent.load(SeqCst) == 0;
+        accepts.join().expect("no panic");
+        let ran = runs.join().expect("no panic");
+        assert!(sent.load(SeqCst) <= 1 && (ran || left));
     });
 }

@@ -14,7 +14,9 @@
 //! 1. A call is over exactly once, by whoever comes first: its reply, a failure, its deadline, or its caller leaving.
 //! 2. What comes later is dropped without an effect.
 //! 3. A call is claimed for running at most once, and never when it is over.
-//! 4. No waker is woken and no user value is dropped while a lock is held.
+//! 4. A oneway call is accepted at most once, and not when it is over. From then on its caller knows one end, and the call
+//!    another: see `oneway`.
+//! 5. No waker is woken and no user value is dropped while a lock is held.
 
 mod any;
 mod chain;
@@ -30,6 +32,7 @@ mod kind;
 #[cfg(all(test, actor_loom))]
 mod loom;
 mod metadata;
+mod oneway;
 mod options;
 mod phase;
 mod retry;
@@ -50,6 +53,7 @@ pub use inbound::WireReply;
 pub(crate) use inbound::{InboundCall, ReplySink};
 pub use kind::{Delivery, FailureKind};
 pub use metadata::{MalformedMetadata, Metadata, MetadataError, MetadataValue};
+pub use oneway::accepted;
 pub use options::CallOptions;
 pub(crate) use options::Timeout;
 pub use phase::{Far, Leave, Stage};

@@ -6,6 +6,8 @@ use slab::Slab;
 #[derive(Default)]
 pub(super) struct Phase {
     stage: Stage,
+    /// The caller of a oneway call was told that it is in its actor's mailbox.
+    accepted: bool,
     /// Who waits for the end.
     caller: Option<Waker>,
     /// The turn that runs the call, if it waits for something.
@@ -65,6 +67,19 @@ impl Phase {
             self.stage = Stage::Running;
         }
         claimed
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        self.accepted
+    }
+
+    /// The call is in its actor's mailbox, and that is all that its caller waited for: whom to tell. `None` if it was so
+    /// before, or if it is over.
+    pub(super) fn accept(&mut self) -> Option<Option<Waker>> {
+        if self.is_over() || mem::replace(&mut self.accepted, true) {
+            return None;
+        }
+        Some(self.caller.take())
     }
 
     /// The call is over; `None` if it was so before.

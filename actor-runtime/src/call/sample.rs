@@ -17,6 +17,11 @@ pub(crate) struct Sample;
 pub(crate) static SHARED: Method = Method::new("Sample", "shared", 1, Access::Shared, &[], UNIT);
 pub(crate) static EXCLUSIVE: Method = Method::new("Sample", "exclusive", 2, Access::Exclusive, &[], UNIT);
 
+pub(crate) static ONEWAY_SHARED: Method =
+    Method::new("Sample", "oneway_shared", 3, Access::Shared, &[], UNIT).with_oneway();
+pub(crate) static ONEWAY_EXCLUSIVE: Method =
+    Method::new("Sample", "oneway_exclusive", 4, Access::Exclusive, &[], UNIT).with_oneway();
+
 const UNIT: Reply = Reply::value("()", crate::schema::of::<()>);
 
 /// Arguments, or a reply.
@@ -25,7 +30,7 @@ pub(crate) struct Number(pub(crate) u64);
 
 impl Service for Sample {
     const NAME: &'static str = "Sample";
-    const METHODS: &'static [&'static Method] = &[&SHARED, &EXCLUSIVE];
+    const METHODS: &'static [&'static Method] = &[&SHARED, &EXCLUSIVE, &ONEWAY_SHARED, &ONEWAY_EXCLUSIVE];
     const DOCS: &'static str = "";
     type Request = Number;
     type Response = Number;
@@ -57,6 +62,12 @@ impl Response for Number {
     fn decode(_: u32, _: Status, _: Bytes) -> Result<Self, CodecError> {
         Ok(Self(0))
     }
+}
+
+/// A call that is refused rather than kept waiting.
+pub(crate) fn call_now(method: &'static Method, number: u64, deadline: Option<Instant>) -> Arc<dyn AnyCall> {
+    let head = CallHead { deadline, now: true, ..CallHead::new(method, "sample".into()) };
+    Arc::new(TypedCall::<Sample>::new(head, Payload::Value(Number(number))))
 }
 
 /// A call that nobody has made yet.

@@ -42,14 +42,23 @@ enum Content<S: Service> {
     Nothing,
     Request(Payload<S>),
     Reply(Outcome<S>),
+    /// A oneway call whose caller was told that it is accepted: its arguments until it runs, and the failure that a layer
+    /// of the caller made of it.
+    Accepted(Option<Payload<S>>, Option<Failure>),
 }
 
 impl<S: Service> State<S> {
     fn failed(&self) -> bool {
-        matches!(self.content, Content::Reply(Outcome::Wire(WireReply::Failed(_))))
+        matches!(
+            self.content,
+            Content::Reply(Outcome::Wire(WireReply::Failed(_))) | Content::Accepted(_, Some(_))
+        )
     }
 
     fn take_request(&mut self) -> Option<Payload<S>> {
+        if let Content::Accepted(request, _) = &mut self.content {
+            return request.take();
+        }
         if !matches!(self.content, Content::Request(_)) {
             return None;
         }
@@ -94,11 +103,33 @@ impl<S: Service> TypedCall<S> {
 
     fn end(&self, reply: Outcome<S>) {
         let mut state = lock(&self.state);
+        if state.phase.is_accepted() {
+            return self.end_accepted(state, reply);
+        }
         let Some(ended) = state.phase.end() else { return };
         let before = state.content.replace(Content::Reply(reply));
         self.seal(state);
         ended.notify_reply();
         before.discard();
+    }
+
+    /// Ends a call whose caller has had its end.
+    #[cold]
+    fn end_accepted(&self, mut state: MutexGuard<'_, State<S>>, reply: Outcome<S>) {
+        let Some(ended) = state.phase.end() else {
+            drop(state);
+            return discard(reply);
+        };
+        let request = state.take_request();
+        drop(state);
+        match &reply {
+            Outcome::Wire(WireReply::Failed(failure)) => {
+                super::oneway::lost(&self.head, failure);
+                ended.notify();
+            }
+            _ => ended.notify_reply(),
+        }
+        discard((request, reply));
     }
 
     /// Unlocks the state of a call that is over, and says so to those who do not lock.
@@ -108,6 +139,10 @@ impl<S: Service> TypedCall<S> {
 
     /// The arguments, if the call is still worth running.
     pub(super) fn claim(&self) -> Option<Payload<S>> {
+        // The mailbox may not have come to say so.
+        if self.head.method.oneway {
+            self.accepted();
+        }
         let mut state = lock(&self.state);
         if state.phase.claim() { state.take_request() } else { None }
     }
@@ -118,7 +153,10 @@ impl<S: Service> TypedCall<S> {
             return self.end(response);
         }
         let mut state = lock(&self.state);
-        if !state.phase.is_over() {
+        if state.phase.is_accepted() {
+            drop(state);
+            discard(response);
+        } else if !state.phase.is_over() {
             let before = state.content.replace(Content::Reply(response));
             drop(state);
             before.discard();
@@ -147,7 +185,7 @@ impl<S: Service> TypedCall<S> {
         }
         match state.content.replace(Content::Nothing) {
             Content::Reply(reply) => Some(reply),
-            Content::Nothing | Content::Request(_) => None,
+            Content::Nothing | Content::Request(_) | Content::Accepted(..) => None,
         }
     }
 }
@@ -168,6 +206,12 @@ impl<S: Service> AnyCall for TypedCall<S> {
     fn fail(&self, failure: &mut dyn FnMut(Stage) -> Failure) {
         let mut state = lock(&self.state);
         let stage = state.phase.stage();
+        if state.phase.is_accepted() {
+            if stage != Stage::Over {
+                self.end_accepted(state, Outcome::Wire(WireReply::Failed(failure(stage))));
+            }
+            return;
+        }
         let Some(ended) = state.phase.end() else { return };
         let before = state.content.replace(Content::Reply(Outcome::Wire(WireReply::Failed(failure(stage)))));
         self.seal(state);
@@ -175,8 +219,22 @@ impl<S: Service> AnyCall for TypedCall<S> {
         before.discard();
     }
 
+    fn accepted(&self) {
+        let mut state = lock(&self.state);
+        let Some(caller) = state.phase.accept() else { return };
+        let request = state.take_request();
+        state.content = Content::Accepted(request, None);
+        self.seal(state);
+        if let Some(caller) = caller {
+            caller.wake();
+        }
+    }
+
     fn abandon(&self) {
         let mut state = lock(&self.state);
+        if state.phase.is_accepted() {
+            return;
+        }
         let ended = state.phase.end();
         let before = state.content.replace(Content::Nothing);
         self.seal(state);
@@ -214,6 +272,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
             Content::Reply(Outcome::Value(response)) => Ok(response.status()),
             Content::Reply(Outcome::Wire(WireReply::Ended(status, _))) => Ok(*status),
             Content::Reply(Outcome::Wire(WireReply::Failed(failure))) => Err(failure.clone()),
+            Content::Accepted(_, overruled) => overruled.clone().map_or(Ok(Status::Replied), Err),
             Content::Nothing | Content::Request(_) => {
                 Err(Failure::new(FailureKind::Cancelled, Delivery::Unknown, "the call did not end"))
             }
@@ -222,6 +281,10 @@ impl<S: Service> AnyCall for TypedCall<S> {
 
     fn overrule(&self, failure: Failure) {
         let mut state = lock(&self.state);
+        if let Content::Accepted(_, overruled) = &mut state.content {
+            *overruled = Some(failure);
+            return self.seal(state);
+        }
         let ended = state.phase.end();
         let before = state.content.replace(Content::Reply(Outcome::Wire(WireReply::Failed(failure))));
         self.seal(state);
@@ -233,7 +296,9 @@ impl<S: Service> AnyCall for TypedCall<S> {
 
     fn locate(&self, endpoint: &str) {
         let mut state = lock(&self.state);
-        if let Content::Reply(Outcome::Wire(WireReply::Failed(failure))) = &mut state.content {
+        if let Content::Reply(Outcome::Wire(WireReply::Failed(failure)))
+        | Content::Accepted(_, Some(failure)) = &mut state.content
+        {
             failure.locate(self.head.method, &self.head.name, endpoint);
         }
     }
@@ -266,6 +331,10 @@ impl<S: Service> AnyCall for TypedCall<S> {
             Err(failure) => self.end(Outcome::Wire(WireReply::Failed(failure))),
             Ok(_) => {
                 let mut state = lock(&self.state);
+                if state.phase.is_accepted() {
+                    return self
+                        .end_accepted(state, Outcome::Wire(WireReply::Ended(Status::Replied, Bytes::new())));
+                }
                 if !matches!(state.content, Content::Reply(_)) {
                     return;
                 }

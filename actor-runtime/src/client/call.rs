@@ -29,7 +29,7 @@ use crate::{
 ///
 /// # Cancel safety
 /// Dropping it cancels the call: what is queued is not run, a running `&self` turn ends at its next await, a running
-/// `&mut self` turn goes on to its end without a reader (S7).
+/// `&mut self` turn goes on to its end without a reader (S7). A `#[oneway]` call that was accepted cannot be cancelled.
 ///
 /// # Panics
 /// Polling it again after it ended panics, as with every future.
@@ -39,6 +39,7 @@ pub struct Call<O> {
     call: Arc<dyn AnyCall>,
     finish: fn(&dyn AnyCall) -> O,
     options: CallOptions,
+    now: bool,
     progress: Progress,
 }
 
@@ -52,7 +53,7 @@ enum Progress {
 
 impl<O> Call<O> {
     pub(super) fn new(gate: Arc<Gate>, call: Arc<dyn AnyCall>, finish: fn(&dyn AnyCall) -> O) -> Self {
-        Self { gate, call, finish, options: CallOptions::new(), progress: Progress::Created }
+        Self { gate, call, finish, options: CallOptions::new(), now: false, progress: Progress::Created }
     }
 
     /// Has the call fail at its first poll.
@@ -96,11 +97,49 @@ impl<O> Call<O> {
         self
     }
 
+    /// Has the call fail rather than wait for room. Its first poll sends it, or fails with
+    /// [`Overloaded`](FailureKind::Overloaded) and [`NotDelivered`](Delivery::NotDelivered) and a text that says what was
+    /// full:
+    ///
+    /// - the way to the actor is not known yet, as with a new client (it is looked up all the same, for the next call),
+    /// - between nodes, as many calls as the callee takes at a time are waiting already,
+    /// - the actor's mailbox has no place for it.
+    ///
+    /// What it goes on to wait for is its end: of a `#[oneway]` call that it is accepted, of others their reply. So a
+    /// `#[oneway]` call to an actor of the same node that is called directly ends at its first poll; to
+    /// another node it takes the time of the way there and back. That an actor stopped or moved is not waited out
+    /// either: such a call fails with what it was refused with.
+    ///
+    /// Layers of the client's side that wait for something delay this too: the call is made when they run it.
+    ///
+    /// ```
+    /// use actor_runtime::prelude::*;
+    ///
+    /// #[actor_service]
+    /// trait Journal {
+    ///     #[oneway]
+    ///     async fn note(&mut self, line: String);
+    /// }
+    ///
+    /// /// Notes what can be noted without waiting; gives false if it cannot.
+    /// async fn note(journal: &JournalClient, line: &str) -> Result<bool, Failure> {
+    ///     match journal.note(line.to_owned()).try_now().await {
+    ///         Ok(()) => Ok(true),
+    ///         Err(failure) if failure.kind() == FailureKind::Overloaded => Ok(false),
+    ///         Err(failure) => Err(failure),
+    ///     }
+    /// }
+    /// ```
+    pub fn try_now(mut self) -> Self {
+        self.now = true;
+        self
+    }
+
     /// Sends the call. Its caller's waker is left in it before anybody else has it, while no lock is needed for that.
     fn start(&mut self, waker: &Waker) {
         // First: if the arguments panic while they are sent, the call is still to be given up.
         self.progress = Progress::Waiting;
-        match prepare(&self.gate, &mut self.call, &mut self.options, waker) {
+        match prepare(&self.gate, &mut self.call, &mut self.options, self.now, waker) {
             Ok(node) if node.client_layers().is_empty() => self.gate.pass(node, self.call.clone()),
             Ok(node) => match shown(node, &mut self.call) {
                 Ok(None) => self.gate.pass(node, self.call.clone()),
@@ -120,6 +159,7 @@ fn prepare<'a>(
     gate: &'a Gate,
     call: &mut Arc<dyn AnyCall>,
     options: &mut CallOptions,
+    now_or_never: bool,
     waker: &Waker,
 ) -> Result<&'a Node, Failure> {
     let node = gate.node()?;
@@ -141,6 +181,7 @@ fn prepare<'a>(
         (None, MethodTimeout::Default) => Some(node.config().default_timeout),
     };
     let now = node.now();
+    head.now = now_or_never;
     head.made = Some(now);
     head.deadline = own.and_then(|timeout| now.checked_add(timeout));
     if options.metadata.is_some() {
@@ -154,7 +195,8 @@ fn prepare<'a>(
     }
     let in_turn = context::with_current(|context| {
         head.caller = Some(Caller::here(context.node().id(), Some(context.actor_id())));
-        head.chain = context.link();
+        // Nobody waits for the turn of a oneway call.
+        head.chain = if head.method.oneway { None } else { context.link() };
         head.deadline = match (head.deadline, context.deadline()) {
             (Some(own), Some(inherited)) => Some(own.min(inherited)),
             (own, inherited) => own.or(inherited),

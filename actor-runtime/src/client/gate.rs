@@ -145,10 +145,32 @@ impl Gate {
                 drop(state);
                 self.send(node, &route, call);
             }
+            _ if call.head().now => {
+                drop(state);
+                self.refuse(node, &call, &self.unknown_way());
+            }
             _ => {
                 self.wait(node, state, Queued { call, tried: None });
             }
         }
+    }
+
+    /// Fails a call that must not wait; the way is looked for all the same, for those that come next.
+    fn refuse(&self, node: &Node, call: &Arc<dyn AnyCall>, failure: &Failure) {
+        call.fail(&mut |_| failure.clone());
+        let state = lock(&self.state);
+        if state.route.is_none() && !state.finding {
+            self.wait(node, state, Queued { call: call.clone(), tried: None });
+        }
+    }
+
+    fn unknown_way(&self) -> Failure {
+        let detail = format!(
+            "the way to {:?} is not known yet, and the call was made with `try_now()`; it is being looked up by {:?}, so \
+             call again in a moment, or without `try_now()`, to wait for it",
+            self.target.name, self.target.resolver
+        );
+        Failure::new(FailureKind::Overloaded, Delivery::NotDelivered, detail)
     }
 
     fn send(&self, node: &Node, route: &Route, call: Arc<dyn AnyCall>) {
@@ -187,6 +209,10 @@ impl Gate {
                 let mut state = lock(&self.state);
                 state.route = None;
                 self.open.store(false, Ordering::Release);
+                if call.head().now {
+                    drop(state);
+                    return self.refuse(node, &call, tried.told());
+                }
                 self.wait(node, state, Queued { call, tried: Some(tried) });
             }
             Err(failure) => call.fail(&mut |_| failure.clone()),

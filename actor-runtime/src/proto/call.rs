@@ -55,6 +55,8 @@ pub(crate) struct CallContext {
     pub(crate) number: u64,
     /// Whether it may have been run before.
     pub(crate) again: bool,
+    /// The call is refused rather than kept waiting for a place in the actor's mailbox.
+    pub(crate) now: bool,
 }
 
 const CALL: u64 = 1;
@@ -71,6 +73,7 @@ const BODY_LENGTH: u64 = 11;
 const AFTER: u64 = 12;
 const NUMBER: u64 = 13;
 const AGAIN: u64 = 14;
+const NOW: u64 = 16;
 
 impl Bind {
     pub(crate) fn encode(&self, out: &mut BytesMut) -> Result<(), HeaderTooLong> {
@@ -135,7 +138,12 @@ pub(super) fn decode_cancel<'a>(rest: impl Into<Unread<'a>>) -> Result<u64, Fram
 impl CallContext {
     /// The context as records: written where no lock is held, since there may be much of it.
     pub(crate) fn encode(&self) -> Bytes {
-        if self.chain.is_none() && self.caller.is_none() && self.metadata.is_none() && self.number == 0 {
+        if self.chain.is_none()
+            && self.caller.is_none()
+            && self.metadata.is_none()
+            && self.number == 0
+            && !self.now
+        {
             return Bytes::new();
         }
         let mut out = BytesMut::new();
@@ -157,6 +165,9 @@ impl CallContext {
             if self.again {
                 records.varint(AGAIN, 1);
             }
+        }
+        if self.now {
+            records.bytes(NOW, &[]);
         }
         out.freeze().slice(super::record::PREFIX..)
     }
@@ -211,6 +222,7 @@ impl CallHeader {
                     let ([], name, value) = parts::<0>(tag, value)?;
                     metadata.insert(name, value).map_err(|_| FrameError::Record(tag))?;
                 }
+                NOW => decoded.context.now = true,
                 HOP => return Err(FrameError::Record(tag)),
                 NUMBER => decoded.context.number = varint(tag, value)?,
                 AGAIN => decoded.context.again = varint(tag, value)? != 0,

@@ -52,6 +52,7 @@ pub(super) fn context() -> CallContext {
         metadata: Some(Box::new(metadata)),
         number: 0,
         again: false,
+        now: false,
     }
 }
 
@@ -82,6 +83,7 @@ pub(super) fn frames() -> Vec<(&'static str, Frame)> {
     let reply = |call, body_length, reply| Frame::Reply(ReplyHeader { call, body_length, reply });
     let ended = |status, body: &'static [u8]| WireReply::Ended(status, Bytes::from_static(body));
     let bare = CallHeader { call: 1, method: 1, target: 1, ..CallHeader::default() };
+    let now = CallHeader { context: CallContext { now: true, ..CallContext::default() }, ..bare.clone() };
     let large = CallHeader { body_length: Some(1 << 20), after: Some(299), ..call() };
     let again = CallHeader { context: CallContext { number: 300, again: true, ..context() }, ..call() };
     let methods = vec![(1, 0x0102_0304_0506_0708), (0xdead_beef, u64::MAX)];
@@ -92,6 +94,7 @@ pub(super) fn frames() -> Vec<(&'static str, Frame)> {
         ("call", Frame::Call(call(), Bytes::from_static(b"arguments"))),
         ("call-bare", Frame::Call(bare, Bytes::new())),
         ("call-again", Frame::Call(again, Bytes::from_static(b"arguments"))),
+        ("call-now", Frame::Call(now, Bytes::from_static(b"arguments"))),
         ("call-large", Frame::Call(large, Bytes::new())),
         ("cancel", Frame::Cancel(300)),
         ("reply", reply(300, None, ended(Status::Replied, b"value"))),

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{Mailbox, State, lock, wake};
+use super::{Mailbox, State, accept, lock, wake};
 use crate::{actor::Health, call::StopReason, service::Access};
 
 /// Asks the receiver how its actor is. Dropped without an answer if the actor ends.
@@ -52,16 +52,20 @@ impl Mailbox {
     pub(crate) fn look(&self, now: Instant) -> Look {
         let mut state = lock(&self.state);
         state.purge();
+        let promoted = state.promoted();
         let (waiting, joins) =
             state.beside.as_ref().map_or((0, 0), |all| (all.waiting.len(), all.joins.len()));
-        Look {
+        let look = Look {
             queued: state.queue.len() + joins,
             waiting,
             running: state.running.len(),
             closing: state.closing.clone(),
             ended: state.ended,
             since_progress: state.since_progress(now),
-        }
+        };
+        drop(state);
+        accept(promoted);
+        look
     }
 
     /// The loop lets other tasks go first.

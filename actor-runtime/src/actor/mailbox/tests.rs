@@ -20,7 +20,7 @@ use crate::{
     actor::Health,
     call::{
         AnyCall, Delivery, FailureKind, Refused, Stage, accept_response,
-        sample::{EXCLUSIVE, Number, SHARED, Sample, call},
+        sample::{EXCLUSIVE, Number, ONEWAY_EXCLUSIVE, ONEWAY_SHARED, SHARED, Sample, call, call_now},
         take_request,
     },
     node::clock,
@@ -31,6 +31,8 @@ use crate::{
 enum Act {
     Push {
         exclusive: bool,
+        oneway: bool,
+        now: bool,
         deadline: Option<u64>,
     },
     Join {
@@ -59,7 +61,9 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     let deadline = || prop::option::of(0..12_u64);
     prop_oneof![
-        30 => (any::<bool>(), deadline()).prop_map(|(exclusive, deadline)| Act::Push { exclusive, deadline }),
+        30 => (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), deadline()).prop_map(
+            |(exclusive, oneway, now, deadline)| Act::Push { exclusive, oneway, now, deadline }
+        ),
         4 => deadline().prop_map(|deadline| Act::Join { deadline }),
         20 => (
             prop_oneof![Just(Admit::Any), Just(Admit::Shared), Just(Admit::Joins)],
@@ -131,12 +135,27 @@ impl Pair {
         self.start + Duration::from_millis(millis)
     }
 
-    fn arrive(&mut self, exclusive: bool, after: Option<u64>) -> usize {
+    fn arrive(&mut self, exclusive: bool, oneway: bool, now: bool, after: Option<u64>) -> usize {
         let deadline = after.map(|after| self.now + after);
-        let method = if exclusive { &EXCLUSIVE } else { &SHARED };
+        let method = match (exclusive, oneway) {
+            (true, false) => &EXCLUSIVE,
+            (false, false) => &SHARED,
+            (true, true) => &ONEWAY_EXCLUSIVE,
+            (false, true) => &ONEWAY_SHARED,
+        };
         let number = self.calls.len() as u64;
-        self.calls.push(call(method, number, deadline.map(|at| self.at(at))));
-        self.model.calls.push(Modelled { exclusive, deadline, claimed: false, blocks: false, end: None });
+        let made = if now { call_now } else { call };
+        self.calls.push(made(method, number, deadline.map(|at| self.at(at))));
+        self.model.calls.push(Modelled {
+            exclusive,
+            oneway,
+            now,
+            accepted: false,
+            deadline,
+            claimed: false,
+            blocks: false,
+            end: None,
+        });
         self.calls.len() - 1
     }
 
@@ -173,14 +192,14 @@ impl Pair {
         let waker = Waker::from(self.wakes.clone());
         let cx = Context::from_waker(&waker);
         match act {
-            Act::Push { exclusive, deadline } => {
-                let call = self.arrive(exclusive, deadline);
+            Act::Push { exclusive, oneway, now, deadline } => {
+                let call = self.arrive(exclusive, oneway, now, deadline);
                 let got = self.mailbox.push(self.calls[call].clone());
                 let expected = self.model.push(call);
                 self.admitted(call, got, expected);
             }
             Act::Join { deadline } => {
-                let call = self.arrive(false, deadline);
+                let call = self.arrive(false, false, false, deadline);
                 let got = self.mailbox.join(self.calls[call].clone());
                 let expected = self.model.join(call);
                 self.admitted(call, got, expected);
@@ -240,7 +259,9 @@ impl Pair {
                 let failed = matches!(self.model.calls[call].end, Some(End::Failed(..) | End::Replied));
                 if !failed {
                     self.calls[call].abandon();
-                    self.model.end(call, End::Left);
+                    if !self.model.calls[call].accepted {
+                        self.model.end(call, End::Left);
+                    }
                 }
             }
             Act::ParkForKill => {
@@ -314,6 +335,12 @@ impl Pair {
                 (None, false) => Stage::Waiting,
             };
             assert_eq!(call.stage(), stage);
+            if modelled.accepted {
+                assert_eq!(call.ended(), Some(false), "invariant 6");
+                assert!(call.peek().is_ok());
+                continue;
+            }
+            assert_eq!(call.ended().is_some(), modelled.end.is_some(), "invariant 6");
             match modelled.end {
                 Some(End::Failed(kind, delivery)) => {
                     let failure = call.peek().expect_err("it failed");

@@ -152,6 +152,16 @@ impl<C, I> Machine<C, I> {
         Ok(number)
     }
 
+    /// Whether a call of this target would leave at once. True also if it would be refused, for another reason.
+    pub(crate) fn has_room(&mut self, target: u32) -> bool {
+        match self.calling.targets.get(&target) {
+            Some(found) if !self.is_ending() && self.leaving.is_none() => {
+                found.queue.is_empty() && self.has_credit(target)
+            }
+            _ => true,
+        }
+    }
+
     /// Nobody waits for the end of this call any more. Gives it, unless it had ended.
     pub(crate) fn cancel(&mut self, number: u64) -> Option<C> {
         let Ours { keep, state, .. } = self.calling.take(number)?;

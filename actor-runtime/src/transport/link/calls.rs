@@ -126,6 +126,7 @@ impl Binding {
             metadata: head.metadata.clone(),
             number: head.number,
             again,
+            now: head.now,
         };
         let new = NewCall {
             target: self.target,
@@ -137,7 +138,12 @@ impl Binding {
         let deadline = head.deadline;
         let sent = Sent { call: call.clone(), tried: tried.take(), client, binding: self.clone() };
         let (taken, watch) = self.link.sending(|machine| {
-            let taken = machine.call(now.into_std(), new, order, sent);
+            let room = !head.now || machine.has_room(self.target);
+            let taken = if room {
+                machine.call(now.into_std(), new, order, sent)
+            } else {
+                Err(RefusedCall { keep: sent, failure: self.no_room() })
+            };
             (taken, !machine.set_watched(true))
         });
         match taken {
@@ -158,6 +164,17 @@ impl Binding {
                 Err(Refused { call, failure })
             }
         }
+    }
+}
+
+impl Binding {
+    fn no_room(&self) -> Failure {
+        let detail = format!(
+            "as many calls as {} takes at a time wait there or here for their turns, and the call was made with \
+             `try_now()`; call again later, or without it, to wait for room",
+            self.link.far()
+        );
+        Failure::new(FailureKind::Overloaded, Delivery::NotDelivered, detail)
     }
 }
 

@@ -94,15 +94,25 @@ impl ReplySink for Served {
         }
     }
 
+    fn accepted(&self) {
+        self.answer(&WireReply::Ended(Status::Replied, Bytes::new()));
+    }
+
     fn send(&self, reply: WireReply) {
         self.begun();
         if let Some(remembered) = &self.remembered {
             remembered.ended(&reply);
         }
+        self.answer(&reply);
+    }
+}
+
+impl Served {
+    fn answer(&self, reply: &WireReply) {
         if cork::later(&self.link) {
-            self.link.look(|machine| machine.reply(self.call, &reply));
+            self.link.look(|machine| machine.reply(self.call, reply));
         } else {
-            self.link.with(|machine| machine.reply(self.call, &reply));
+            self.link.with(|machine| machine.reply(self.call, reply));
         }
     }
 }
@@ -181,6 +191,7 @@ impl Inbound {
             caller: peer.map(|peer| caller(peer.node, header.context.caller, link)),
             metadata: header.context.metadata,
             number: header.context.number,
+            now: header.context.now,
             ..CallHead::new(method, bound.name.clone())
         };
         if bound.arrived.is_empty() {

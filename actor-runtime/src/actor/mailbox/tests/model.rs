@@ -5,11 +5,23 @@ use super::{Admit, Delivery, FailureKind, Overflow, PURGE_FROM};
 /// What a call of the model is.
 pub(super) struct Modelled {
     pub(super) exclusive: bool,
+    pub(super) oneway: bool,
+    /// It does not wait for a place.
+    pub(super) now: bool,
+    /// It is a oneway call that came into the queue.
+    pub(super) accepted: bool,
     pub(super) deadline: Option<u64>,
     pub(super) claimed: bool,
     /// The receiver is blocked by it and is woken if it ends without a turn.
     pub(super) blocks: bool,
     pub(super) end: Option<End>,
+}
+
+impl Modelled {
+    /// Once it was accepted, its deadline is over.
+    fn limit(&self) -> Option<u64> {
+        if self.accepted { None } else { self.deadline }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,17 +86,24 @@ impl Model {
             return Err(FailureKind::Stopped);
         }
         let full = self.queue.len() >= self.capacity;
-        if full && (self.overflow == Overflow::Fail || self.waiting.len() >= self.purge_at) {
+        let fails = self.overflow == Overflow::Fail || self.calls[call].now;
+        if full && (fails || self.waiting.len() >= self.purge_at) {
             self.purge();
         }
         if self.queue.len() < self.capacity {
-            self.queue.push(call);
-        } else if self.overflow == Overflow::Wait {
+            self.enqueue(call);
+        } else if !fails {
             self.waiting.push(call);
         } else {
             return Err(FailureKind::Overloaded);
         }
         Ok(self.pushed())
+    }
+
+    fn enqueue(&mut self, call: usize) {
+        self.queue.push(call);
+        let call = &mut self.calls[call];
+        call.accepted |= call.oneway && call.end.is_none();
     }
 
     pub(super) fn join(&mut self, call: usize) -> Result<bool, FailureKind> {
@@ -129,7 +148,8 @@ impl Model {
 
     pub(super) fn promote(&mut self) {
         while self.queue.len() < self.capacity && !self.waiting.is_empty() {
-            self.queue.push(self.waiting.remove(0));
+            let call = self.waiting.remove(0);
+            self.enqueue(call);
         }
     }
 
@@ -205,12 +225,12 @@ impl Model {
         self.purge();
         let all = [self.held(), self.running.clone()].concat();
         for &call in &all {
-            if self.calls[call].deadline.is_some_and(|at| at <= now) {
+            if self.calls[call].limit().is_some_and(|at| at <= now) {
                 self.fail(call, FailureKind::DeadlineExceeded);
             }
         }
         let pending = all.iter().filter(|call| self.calls[**call].end.is_none());
-        let next = pending.filter_map(|call| self.calls[*call].deadline).min();
+        let next = pending.filter_map(|call| self.calls[*call].limit()).min();
         self.watched = next.is_some();
         next
     }
