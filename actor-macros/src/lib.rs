@@ -16,6 +16,7 @@ mod attributes;
 mod check;
 mod entry;
 mod generate;
+mod later;
 mod message;
 mod model;
 mod naming;
@@ -55,6 +56,11 @@ use proc_macro::TokenStream;
 /// A method that returns `T` is called with the result `Result<T, Failure>`, and one that returns `Result<T, E>`,
 /// or any alias called `Result`, with `Result<T, CallError<E>>`.
 ///
+/// A method that answers later takes `reply: ReplyTo<T>` as its last argument and returns nothing: `async fn get(&mut self,
+/// key: String, reply: ReplyTo<u64>)`. Its turn ends when it returns, and the call when something is sent through the
+/// `ReplyTo`. The client's method has no such argument, and calls give what they would give if the method returned `T`,
+/// also where that is a `Result<T, E>`.
+///
 /// The name is what counts, since the macro cannot see through an alias: a reply that turns out to be a `Result` under
 /// another name is refused. Call such an alias `Result`, in a module of its own if need be, or write `Result<T, E>` out.
 ///
@@ -67,7 +73,8 @@ use proc_macro::TokenStream;
 /// - `#[timeout = "500ms"]`, also in `s` and `m`, or `"none"`: the deadline of calls that say nothing of their own.
 /// - `#[idempotent]`: running it twice does what running it once does; a call that may have been run is repeated.
 /// - `#[dedup]`: its actor remembers replies for a while, so that a call may be repeated and is run once all the same.
-/// - `#[oneway]`: the call ends when the actor has accepted it; there is no reply, and so no return type.
+/// - `#[oneway]`: the call ends when the actor's mailbox has it, with `Ok(())`; there is no reply, and so no return type.
+///   What its turn does then is not told to the caller, and the call's deadline and its caller's leaving end nothing any more.
 /// - `#[cancel_safe]`, on a `&mut self` method: its turn may be dropped at any await when its caller leaves.
 /// - `#[cfg]` holds for everything that is generated for the method; documentation, `#[deprecated]`, `#[must_use]` and
 ///   `#[allow]` are repeated where they make sense. Other attributes stay on the trait's method.

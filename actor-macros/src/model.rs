@@ -87,6 +87,8 @@ pub(crate) struct Method {
     pub(crate) access: Access,
     pub(crate) arguments: Vec<Argument>,
     pub(crate) reply: Reply,
+    /// Whether the last argument is a `ReplyTo` of the reply, and the method returns nothing.
+    pub(crate) later: bool,
     pub(crate) attributes: Attributes,
     pub(crate) timeout: Timeout,
     pub(crate) flags: Flags,
@@ -95,6 +97,11 @@ pub(crate) struct Method {
 }
 
 impl Method {
+    /// What the trait's method returns, as written.
+    pub(crate) fn output(&self) -> TokenStream {
+        if self.later { quote!(()) } else { self.reply.ty().clone() }
+    }
+
     /// Whether the call has to be encoded before the method of the client returns.
     pub(crate) fn is_borrowed(&self) -> bool {
         self.arguments.iter().any(|argument| !matches!(argument.form, Form::Value))

@@ -12,6 +12,7 @@ use syn::{
 
 use crate::{
     attributes::{self, Attributes, Ours},
+    later,
     model::{Access, Argument, Flags, Form, Id, Method, Names, Paths, Reply, Service, Timeout},
     naming,
     options::Options,
@@ -49,10 +50,12 @@ fn method(item: &TraitItemFn, service: &str, paths: &Paths, refusals: &mut Refus
         id,
         access: access(&item.sig),
         arguments: arguments(&item.sig).collect(),
-        reply: match &item.sig.output {
-            ReturnType::Default => Reply::Value(quote!(())),
-            ReturnType::Type(_, ty) => Reply::of(ty, paths),
+        reply: match (later::reply(&item.sig), &item.sig.output) {
+            (Some(ty), _) => Reply::of(ty, paths),
+            (None, ReturnType::Default) => Reply::Value(quote!(())),
+            (None, ReturnType::Type(_, ty)) => Reply::of(ty, paths),
         },
+        later: later::reply(&item.sig).is_some(),
         attributes: Attributes::new(&item.attrs),
         timeout: ours.timeout.unwrap_or(Timeout::Default),
         flags: ours.flags,
@@ -71,6 +74,7 @@ fn access(signature: &Signature) -> Access {
 
 fn arguments(signature: &Signature) -> impl Iterator<Item = Argument> + '_ {
     signature.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(argument) if later::is_reply_to(&argument.ty) => None,
         FnArg::Typed(argument) => {
             let ident = argument_name(&argument.pat)?;
             Some(Argument {

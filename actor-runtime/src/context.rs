@@ -14,6 +14,7 @@ use crate::{
     actor_id::ActorId,
     call::{AnyCall, Caller, Link, Metadata, Stage},
     names::{Namespace, Resolver},
+    reply::Pending,
 };
 
 tokio::task_local! {
@@ -55,11 +56,23 @@ pub(crate) struct Identity {
     pub(crate) id: ActorId,
     pub(crate) name: Arc<str>,
     pub(crate) node: Node,
+    /// What its turns answer later.
+    pub(crate) pending: Pending,
 }
 
 impl ActorContext {
     pub(crate) fn of_turn(identity: Arc<Identity>, call: Arc<dyn AnyCall>) -> Self {
         Self { identity, call: Some(call) }
+    }
+
+    /// The context of a task of an actor.
+    pub(crate) fn of_actor(identity: Arc<Identity>) -> Self {
+        Self { identity, call: None }
+    }
+
+    /// The actor and the call, inside a turn.
+    pub(crate) fn turn(&self) -> Option<(Arc<Identity>, Arc<dyn AnyCall>)> {
+        Some((self.identity.clone(), self.call.clone()?))
     }
 
     /// The actor whose turn this is.
@@ -169,7 +182,7 @@ impl ActorContext {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let context = Self { identity: self.identity.clone(), call: None };
+        let context = Self::of_actor(self.identity.clone());
         self.identity.node.spawn(CONTEXT.scope(context, future))
     }
 

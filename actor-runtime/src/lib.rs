@@ -80,6 +80,7 @@ mod node;
 mod panics;
 pub mod prelude;
 mod proto;
+mod reply;
 pub mod schema;
 mod server;
 pub mod service;
@@ -104,6 +105,7 @@ pub use names::{
     ResolveResult, ResolvedEndpoint, Resolver, default_namespace,
 };
 pub use node::{Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
+pub use reply::{Answer, ReplyTo};
 pub use server::{
     ActorServer, BindError, RegisterError, Registration, ServeError, ServerBuilder, ShutdownError,
 };
@@ -140,6 +142,7 @@ pub mod __private {
         client::Client,
         codec::Message,
         entry::{main, test},
+        reply::{answer, reply_to},
         service::{NotResult, PlainReply},
     };
 }

@@ -6,5 +6,5 @@ pub use futures::{Stream, StreamExt, stream};
 
 pub use crate::{
     Actor, ActorContext, ActorServer, CallError, CallOptions, Delivery, Failure, FailureKind, FixedResolver,
-    Health, Namespace, Node, Overflow, Resolver, ServiceClient, actor_service, current_ctx, message,
+    Health, Namespace, Node, Overflow, ReplyTo, Resolver, ServiceClient, actor_service, current_ctx, message,
 };

@@ -5,13 +5,14 @@ use syn::{
     TraitItemFn,
 };
 
-use super::{flags, types};
-use crate::{naming, refusals::Refusals};
+use super::{flags, later, types};
+use crate::{later::is_reply_to, naming, refusals::Refusals};
 
 /// Checks the signature of a method.
 pub(super) fn check(item: &TraitItemFn, refusals: &mut Refusals) {
     let signature = &item.sig;
     flags::check(item, refusals);
+    later::check(item, refusals);
     if let Some(token) = &item.modifiers.defaultness {
         refusals.refuse(
             token,
@@ -146,7 +147,9 @@ fn argument(input: &PatType, has_body: bool, names: &mut Vec<String>, refusals: 
             "an argument is a plain name, which is a part of the service's description; take it apart in the body",
         ),
     }
-    types::argument(&input.ty, refusals);
+    if !is_reply_to(&input.ty) {
+        types::argument(&input.ty, refusals);
+    }
 }
 
 fn attributes(attributes: &[Attribute], refusals: &mut Refusals) {

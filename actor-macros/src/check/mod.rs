@@ -5,12 +5,14 @@
 //! | here | traits: generics, modifiers, supertraits, items that are not methods |
 //! | `method` | signatures: receivers, generics, qualifiers, arguments |
 //! | `flags` | attributes without a value that do not go together |
+//! | `later` | a `ReplyTo` at the wrong place, or beside a reply |
 //! | `types` | types that cannot travel |
 //! | `names` | names and ids that collide |
 //! | `implementation` | impls |
 
 mod flags;
 mod implementation;
+mod later;
 mod method;
 mod names;
 mod types;

@@ -36,7 +36,7 @@ pub(super) fn expand(item: &ItemTrait, service: &Service) -> TokenStream {
 fn method(item: &TraitItemFn, model: &Method) -> TokenStream {
     let attributes = Attributes::new(&item.attrs).original();
     let (keyword, ident, inputs) = (&item.sig.fn_token, &item.sig.ident, &item.sig.inputs);
-    let reply = model.reply.ty();
+    let reply = model.output();
     let span = Span::call_site().located_at(ident.span());
     let body = match &item.default {
         Some(block) => quote!({ async move #block }),

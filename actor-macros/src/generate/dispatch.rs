@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::local;
-use crate::model::{Access, Form, Service};
+use crate::model::{Access, Form, Method, Service};
 
 /// `Serve`: a request becomes a turn on an actor.
 pub(super) fn expand(service: &Service) -> TokenStream {
@@ -56,6 +56,16 @@ fn turns(service: &Service, access: Access) -> TokenStream {
                 Form::Str | Form::Slice(_) | Form::Reference(_) => quote!(&#ident),
             }
         });
+        if method.later {
+            let answer = answer(service, method);
+            return quote! {
+                #cfg
+                #request::#variant { #(#names),* } => {
+                    <__Actor as #contract>::#ident(#actor, #(#passed,)* #answer).await;
+                    ::core::option::Option::None
+                }
+            };
+        }
         quote! {
             #cfg
             #request::#variant { #(#names),* } => ::core::option::Option::Some(#response::#variant(
@@ -68,5 +78,17 @@ fn turns(service: &Service, access: Access) -> TokenStream {
             #(#arms)*
             _ => ::core::option::Option::None,
         }
+    }
+}
+
+/// The `ReplyTo` of a method that answers later.
+fn answer(service: &Service, method: &Method) -> TokenStream {
+    let crate::model::Names { service: marker, response, .. } = &service.names;
+    let (private, variant) = (&service.paths.private, &method.variant);
+    let (call, value, limit) = (local("call"), local("value"), local("limit"));
+    quote! {
+        #private::reply_to(|#call, #value, #limit| {
+            #private::answer::<#marker>(#call, #response::#variant(#value), #limit)
+        })
     }
 }

@@ -72,6 +72,7 @@ fn constants(service: &Service, method: &Method) -> TokenStream {
     let deprecated = method.attributes.is_deprecated().then(|| quote!(.with_deprecated()));
     let timeout = timeout(method, &service.paths);
     let flags = flags(method.flags);
+    let later = method.later.then(|| quote!(.with_later()));
     // The static has a name that no constant in the length of an array has.
     quote! {
         #cfg
@@ -91,7 +92,8 @@ fn constants(service: &Service, method: &Method) -> TokenStream {
             #docs
             #deprecated
             #timeout
-            #flags;
+            #flags
+            #later;
             &__METHOD
         };
     }

@@ -1,6 +1,10 @@
 //! One registered actor, as everybody but its own loop sees it.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::{
+    future::poll_fn,
+    sync::{Arc, OnceLock, Weak},
+    task::Poll,
+};
 
 use tokio::time::Instant;
 
@@ -167,6 +171,7 @@ impl Target for ActorCell {
 
     fn kill(&self, reason: StopReason) {
         self.mailbox.kill(reason);
+        self.end_pending();
     }
 
     fn is_closed(&self) -> bool {
@@ -175,6 +180,30 @@ impl Target for ActorCell {
 }
 
 impl ActorCell {
+    /// The actor takes no more turns, and what it held is gone: waits until tasks have answered what they were to answer,
+    /// or until the actor is to end at once.
+    pub(super) async fn answered(&self) {
+        poll_fn(|cx| {
+            let left = self.identity.pending.poll_drained(cx).is_pending();
+            if left && self.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
+    /// The actor takes no more turns: what it holds is not answered any more.
+    pub(super) fn close_pending(&self) {
+        if let Some(reason) = self.mailbox.closed() {
+            self.identity.pending.close(&reason);
+        }
+    }
+
+    /// The actor has ended: nothing of it is answered any more.
+    pub(super) fn end_pending(&self) {
+        if let Some(reason) = self.mailbox.closed() {
+            self.identity.pending.end(&reason);
+        }
+    }
+
     fn cycle(&self, call: &dyn AnyCall) -> Failure {
         let head = call.head();
         let mut hops = head.chain.as_ref().map(|link| link.hops()).unwrap_or_default();

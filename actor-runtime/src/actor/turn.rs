@@ -100,7 +100,8 @@ fn turn(cell: &ActorCell, call: &Arc<dyn AnyCall>) -> Turn {
 fn finish(turn: &Turn, end: TurnEnd) {
     match end {
         None => {}
-        Some(Ok(_)) if turn.publish => {}
+        // Also where a layer has seen the end of the turn: the answer is the `ReplyTo`'s.
+        Some(Ok(_)) if turn.publish || turn.call.head().method.later => {}
         Some(end) => {
             turn.call.publish(end);
             // A layer that says the call ended, without having run it, has nothing to show for it.

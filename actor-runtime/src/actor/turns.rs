@@ -47,8 +47,13 @@ pub(crate) fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) -> impl Future<O
                     answer(&actor, question);
                     continue;
                 }
+                Step::Closed => {
+                    cell.close_pending();
+                    drop(actor);
+                    return cell.answered().await;
+                }
                 // Nothing is running that the next call could have to wait for.
-                Step::Blocked | Step::Closed | Step::Killed => return,
+                Step::Blocked | Step::Killed => return,
             };
             let left = match call.head().method.access {
                 Access::Exclusive => {
@@ -98,8 +103,13 @@ pub(crate) fn run_parallel<A: Actor + Sync>(
                     answer(&*actor, question);
                     continue;
                 }
+                Step::Closed => {
+                    cell.close_pending();
+                    drop(actor);
+                    return cell.answered().await;
+                }
                 // Nothing is running that the next call could have to wait for.
-                Step::Blocked | Step::Closed | Step::Killed => return,
+                Step::Blocked | Step::Killed => return,
             };
             let left = match call.head().method.access {
                 Access::Exclusive => {
@@ -188,5 +198,6 @@ struct End(Arc<ActorCell>);
 impl Drop for End {
     fn drop(&mut self) {
         self.0.mailbox.end(StopReason::Abandoned);
+        self.0.end_pending();
     }
 }

@@ -57,7 +57,10 @@ pub trait AnyCall: Any + Send + Sync {
     #[cfg(debug_assertions)]
     fn check_encoding(&self);
 
-    /// Keeps the waker of the turn, to be woken if the call ends without it. False if it is over.
+    /// Whether it is over; the waker of who has its `ReplyTo` is kept if it is not.
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Keeps the waker of the turn, to be woken if the call ends without it. False if it has.
     fn park_turn(&self, waker: &Waker) -> bool;
 
     /// Keeps a waker for somebody beside the turn, to be woken when the call is over; `key` is their place. False if it

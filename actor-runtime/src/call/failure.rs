@@ -93,6 +93,15 @@ impl Failure {
         &self.0.detail
     }
 
+    /// For the caller of a call whose handler has seen it.
+    #[must_use]
+    pub(crate) fn after_delivery(mut self) -> Self {
+        if self.0.delivery == Delivery::NotDelivered {
+            self.0.delivery = Delivery::Unknown;
+        }
+        self
+    }
+
     /// As it was at the other side.
     #[must_use]
     pub(crate) fn about(mut self, method: impl fmt::Display, actor: &str, endpoint: &str) -> Self {

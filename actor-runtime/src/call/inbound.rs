@@ -65,7 +65,8 @@ impl<S: ReplySink> InboundCall<S> {
     fn end(&self, reply: impl FnOnce(Stage) -> WireReply, by_reply: bool) {
         let mut state = lock(&self.state);
         let stage = state.phase.stage();
-        let Some(ended) = state.phase.end() else { return };
+        let ended = if by_reply { state.phase.reply() } else { state.phase.end() };
+        let Some(ended) = ended else { return };
         state.body = None;
         let accepted = state.phase.is_accepted();
         drop(state);
@@ -153,6 +154,10 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
     /// It was encoded.
     #[cfg(debug_assertions)]
     fn check_encoding(&self) {}
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if lock(&self.state).phase.park_closed(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
+    }
 
     fn park_turn(&self, waker: &Waker) -> bool {
         lock(&self.state).phase.park_turn(waker)

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum FailureKind {
     /// Several nodes live in this process (or none can be made) and nothing says which one the client belongs to.
     AmbiguousNode,
-    /// The caller left before the call ended.
+    /// The call was given up before it ended: its caller left, or its actor dropped the [`ReplyTo`](crate::ReplyTo).
     Cancelled,
     /// The connection broke while the call was under way.
     ConnectionLost,

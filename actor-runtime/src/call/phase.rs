@@ -8,10 +8,14 @@ pub(super) struct Phase {
     stage: Stage,
     /// The caller of a oneway call was told that it is in its actor's mailbox.
     accepted: bool,
+    /// It ended by its reply: who works on it may go on.
+    replied: bool,
     /// Who waits for the end.
     caller: Option<Waker>,
     /// The turn that runs the call, if it waits for something.
     turn: Option<Waker>,
+    /// Who has its `ReplyTo` and wants to know that nobody waits for the answer any more.
+    closed: Option<Waker>,
     /// Who has to be told, far away, that the caller left.
     far: Option<Far>,
     /// Others who wait for the end: `ActorContext::cancelled`. Made when the first one comes; few calls have any.
@@ -47,6 +51,7 @@ pub struct Far {
 pub(super) struct Ended {
     caller: Option<Waker>,
     turn: Option<Waker>,
+    closed: Option<Waker>,
     far: Option<Far>,
     watchers: Option<Box<Slab<Waker>>>,
 }
@@ -91,9 +96,17 @@ impl Phase {
         Some(Ended {
             caller: self.caller.take(),
             turn: self.turn.take(),
+            closed: self.closed.take(),
             far: self.far.take(),
             watchers: self.watchers.take(),
         })
+    }
+
+    /// The call is over by its reply; `None` if it was so before.
+    pub(super) fn reply(&mut self) -> Option<Ended> {
+        let ended = self.end();
+        self.replied |= ended.is_some();
+        ended
     }
 
     /// The caller wants to be woken at the end.
@@ -101,12 +114,22 @@ impl Phase {
         park(&mut self.caller, waker);
     }
 
-    /// The turn waits; it wants to be woken if the call ends without it. False if the call is over.
+    /// The turn waits; it wants to be woken if the call ends without it. False if it has done so. A turn that has answered
+    /// goes on to its end.
     pub(super) fn park_turn(&mut self, waker: &Waker) -> bool {
+        if self.is_over() {
+            return self.replied;
+        }
+        park(&mut self.turn, waker);
+        true
+    }
+
+    /// Wants to be woken when nobody waits for the answer any more. False if that is so.
+    pub(super) fn park_closed(&mut self, waker: &Waker) -> bool {
         if self.is_over() {
             return false;
         }
-        park(&mut self.turn, waker);
+        park(&mut self.closed, waker);
         true
     }
 
@@ -165,6 +188,9 @@ impl Ended {
             turn.wake();
         }
         wake_all(self.watchers);
+        if let Some(closed) = self.closed {
+            closed.wake();
+        }
         if let Some(caller) = self.caller {
             caller.wake();
         }

@@ -106,7 +106,7 @@ impl<S: Service> TypedCall<S> {
         if state.phase.is_accepted() {
             return self.end_accepted(state, reply);
         }
-        let Some(ended) = state.phase.end() else { return };
+        let Some(ended) = state.phase.reply() else { return };
         let before = state.content.replace(Content::Reply(reply));
         self.seal(state);
         ended.notify_reply();
@@ -310,6 +310,10 @@ impl<S: Service> AnyCall for TypedCall<S> {
                 super::check::request::<S>(self.head.method, request);
             }
         });
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if lock(&self.state).phase.park_closed(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
     }
 
     fn park_turn(&self, waker: &Waker) -> bool {

@@ -10,12 +10,14 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::{gate::Gate, layered::layered};
 use crate::{
     Node,
     call::{
-        AnyCall, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Link, MetadataValue, Retry,
-        Timeout,
+        AnyCall, CallHead, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, Link, MetadataValue,
+        Retry, Timeout,
     },
     context,
     layer::Begun,
@@ -135,6 +137,16 @@ impl<O> Call<O> {
         self
     }
 
+    /// Makes the call for another one, which it is to answer: with that one's chain, and no more time than that one has.
+    pub(crate) fn on_behalf_of(mut self, other: &CallHead) -> Self {
+        if let Some(call) = Arc::get_mut(&mut self.call) {
+            let head = call.head_mut();
+            head.chain.clone_from(&other.chain);
+            head.deadline = other.turn_deadline();
+        }
+        self
+    }
+
     /// Sends the call. Its caller's waker is left in it before anybody else has it, while no lock is needed for that.
     fn start(&mut self, waker: &Waker) {
         // First: if the arguments panic while they are sent, the call is still to be given up.
@@ -183,7 +195,7 @@ fn prepare<'a>(
     let now = node.now();
     head.now = now_or_never;
     head.made = Some(now);
-    head.deadline = own.and_then(|timeout| now.checked_add(timeout));
+    head.deadline = earlier(own.and_then(|timeout| now.checked_add(timeout)), head.deadline);
     if options.metadata.is_some() {
         head.metadata = options.metadata.take();
     }
@@ -196,11 +208,8 @@ fn prepare<'a>(
     let in_turn = context::with_current(|context| {
         head.caller = Some(Caller::here(context.node().id(), Some(context.actor_id())));
         // Nobody waits for the turn of a oneway call.
-        head.chain = if head.method.oneway { None } else { context.link() };
-        head.deadline = match (head.deadline, context.deadline()) {
-            (Some(own), Some(inherited)) => Some(own.min(inherited)),
-            (own, inherited) => own.or(inherited),
-        };
+        head.chain = if head.method.oneway { None } else { context.link().or_else(|| head.chain.take()) };
+        head.deadline = earlier(head.deadline, context.deadline());
     });
     if in_turn.is_none() {
         head.caller = Some(Caller::here(node.id(), None));
@@ -228,6 +237,13 @@ fn mine(call: &mut Arc<dyn AnyCall>) -> Result<&mut dyn AnyCall, Failure> {
         let detail = "somebody else had the call before it was sent; please report this";
         Failure::new(FailureKind::Internal, Delivery::NotDelivered, detail)
     })
+}
+
+fn earlier(own: Option<Instant>, inherited: Option<Instant>) -> Option<Instant> {
+    match (own, inherited) {
+        (Some(own), Some(inherited)) => Some(own.min(inherited)),
+        (own, inherited) => own.or(inherited),
+    }
 }
 
 fn too_deep(chain: &Link) -> Failure {

@@ -11,6 +11,7 @@ use crate::{
     layer::Layer,
     names::is_reserved,
     node::task,
+    reply::Pending,
     service::fingerprints,
     sync::lock,
 };
@@ -128,7 +129,7 @@ impl<'a, A: Actor> Registration<'a, A> {
         }
         let id = node.next_actor_id();
         let shared: Arc<str> = name.as_str().into();
-        let identity = Identity { id, name: shared.clone(), node: node.clone() };
+        let identity = Identity { id, name: shared.clone(), node: node.clone(), pending: Pending::default() };
         let registered = Registered { at: node.unix_millis(), metadata };
         let (methods, layers) = (node.methods().of::<A, A::Services>(), node.server_layers().and(layers));
         let cell = ActorCell::new(identity, limits, registered, methods, layers);

@@ -36,6 +36,8 @@ pub struct Method {
     pub dedup: bool,
     /// Whether it is marked `#[oneway]`: the call ends when it is accepted, and there is no reply.
     pub oneway: bool,
+    /// Whether it takes a [`ReplyTo`](crate::ReplyTo): its turn may end before its call does.
+    pub later: bool,
     /// Whether it is marked `#[cancel_safe]`: a `&mut self` turn that may be dropped at an await when its caller leaves.
     pub cancel_safe: bool,
 }
@@ -64,6 +66,7 @@ impl Method {
             idempotent: false,
             dedup: false,
             oneway: false,
+            later: false,
             cancel_safe: false,
         }
     }
@@ -114,6 +117,13 @@ impl Method {
     #[must_use]
     pub const fn with_oneway(mut self) -> Self {
         self.oneway = true;
+        self
+    }
+
+    /// Says that the method takes a `ReplyTo`.
+    #[must_use]
+    pub const fn with_later(mut self) -> Self {
+        self.later = true;
         self
     }
 

@@ -116,7 +116,8 @@ pub enum Status {
 
 /// Turns a request into a turn on an actor of type `A`. Implemented by the macro for every `A` that implements the trait.
 ///
-/// Both functions give `None` for a method of the other kind, which the runtime reports as a defect of its own.
+/// Both functions give `None` for a method that answers later, and for one of the other kind, which the runtime reports as
+/// a defect of its own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a service that `{A}` serves",
     label = "not a service",

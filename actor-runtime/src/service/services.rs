@@ -97,6 +97,8 @@ impl Turn {
     fn end<S: Service>(&self, response: Option<S::Response>) -> Result<Status, Failure> {
         match response {
             Some(response) => accept_response::<S>(&*self.call, response, self.limit, self.publish),
+            // Its `ReplyTo` has the rest to say.
+            None if self.call.head().method.later => Ok(Status::Replied),
             None => Err(Failure::new(
                 FailureKind::Internal,
                 Delivery::NotDelivered,
