@@ -131,6 +131,13 @@ impl Fixture {
         );
     }
 
+    /// How long a datagram takes from now on, on a path that is simulated. Elsewhere nothing is done.
+    pub fn latency(&self, time: Duration) {
+        if let World::Simulated(net) = &self.world {
+            net.latency(time..=time);
+        }
+    }
+
     /// An actor of this name, and a client of it.
     pub fn puppet(&self, name: &str) -> ProbeClient {
         self.configured(name, |registration| registration)

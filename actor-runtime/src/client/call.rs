@@ -214,6 +214,11 @@ fn prepare<'a>(
     if in_turn.is_none() {
         head.caller = Some(Caller::here(node.id(), None));
     }
+    if head.deadline.is_some_and(|deadline| deadline <= now) {
+        let detail = "it had no time left when it was made";
+        return Err(Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail)
+            .with_hops(head.chain.as_ref().map(|link| link.hops()).unwrap_or_default()));
+    }
     match &head.chain {
         Some(chain) if chain.length > Link::MAX => return Err(too_deep(chain)),
         Some(chain) => chain.wait_for(Hop { actor: head.name.to_string(), method: head.method.to_string() }),

@@ -1,6 +1,10 @@
 //! The frames that a caller sends: what is to be called, the calls, and their cancellation.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 
@@ -27,7 +31,7 @@ pub(crate) struct Bind {
 }
 
 /// The envelope of a call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct CallHeader {
     /// What the reply will say it belongs to.
     pub(crate) call: u64,
@@ -37,11 +41,29 @@ pub(crate) struct CallHeader {
     pub(crate) target: u32,
     /// Time left, in whole microseconds.
     pub(crate) remaining: Option<Duration>,
+    /// When it came, on the receiver's clock: its time runs from then, also while its body is on the way. Not sent.
+    pub(crate) arrived: Option<Instant>,
     /// The body comes on a stream of its own, and has this length.
     pub(crate) body_length: Option<u64>,
     /// The call starts after this one, if that one still waits for its body.
     pub(crate) after: Option<u64>,
     pub(crate) context: CallContext,
+}
+
+/// What was sent, and not when it came: recorded conversations are compared by it.
+impl fmt::Debug for CallHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { call, method, target, remaining, arrived: _, body_length, after, context } = self;
+        f.debug_struct("CallHeader")
+            .field("call", call)
+            .field("method", method)
+            .field("target", target)
+            .field("remaining", remaining)
+            .field("body_length", body_length)
+            .field("after", after)
+            .field("context", context)
+            .finish()
+    }
 }
 
 /// What a call brings from the turn that makes it, and what layers have added.

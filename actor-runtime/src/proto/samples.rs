@@ -62,6 +62,7 @@ pub(super) fn call() -> CallHeader {
         method: 0xdead_beef,
         target: 7,
         remaining: Some(Duration::from_micros(1_234_567)),
+        arrived: None,
         body_length: None,
         after: None,
         context: context(),

@@ -197,6 +197,14 @@ impl<C, I> Machine<C, I> {
         self.calling.calls.values().map(|call| &call.keep)
     }
 
+    /// Takes back those of the calls that wait for credit that are not wanted any more: nothing of them was sent.
+    pub(crate) fn take_back(&mut self, unwanted: impl Fn(&C) -> bool) -> Vec<C> {
+        let waits = |ours: &Ours<C>| matches!(ours.state, State::Queued(..)) && unwanted(&ours.keep);
+        let ours = self.calling.calls.iter().filter(|(_, ours)| waits(ours));
+        let numbers: Vec<u64> = ours.map(|(number, _)| *number).collect();
+        numbers.into_iter().filter_map(|number| self.cancel(number)).collect()
+    }
+
     fn refusal(&self, call: &NewCall) -> Option<Failure> {
         let refused = |kind, detail: String| Some(Failure::new(kind, Delivery::NotDelivered, detail));
         if self.is_ending() {
@@ -257,6 +265,7 @@ impl<C, I> Machine<C, I> {
             method: call.method,
             target: call.target,
             remaining: call.deadline.map(|deadline| deadline.saturating_duration_since(now)),
+            arrived: None,
             body_length: own_stream.then_some(length),
             after: self.calling.large.before(order, number),
             context: crate::proto::CallContext::default(),

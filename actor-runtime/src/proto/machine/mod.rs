@@ -255,7 +255,10 @@ impl<C, I> Machine<C, I> {
             }
             Frame::Bind(bind) => self.serving.bind(bind, events),
             Frame::Release(target) => self.serving.release(target, events),
-            Frame::Call(header, body) => self.serving.call(header, body, events),
+            Frame::Call(mut header, body) => {
+                header.arrived = Some(now);
+                self.serving.call(header, body, events)
+            }
             Frame::Cancel(call) => self.serving.cancel(call, &mut self.out, events),
             Frame::Reply(header) => self.calling.reply(header, &self.local.grants, events),
             Frame::Credit(credit) => {

@@ -200,7 +200,9 @@ impl Leave for Link {
 impl Sweep for Link {
     fn sweep(&self, now: Instant) -> Option<Instant> {
         let (mut expired, mut next) = (Vec::new(), None::<Instant>);
-        self.look(|machine| {
+        let unsent = self.look(|machine| {
+            let late = |sent: &Sent| sent.call.head().deadline.is_some_and(|deadline| deadline <= now);
+            let unsent = machine.take_back(late);
             for sent in machine.calls() {
                 match sent.limit() {
                     Some(limit) if limit <= now => expired.push(sent.call.clone()),
@@ -209,7 +211,14 @@ impl Sweep for Link {
                 }
             }
             machine.set_watched(next.is_some());
+            unsent
         });
+        for Sent { call, .. } in unsent {
+            call.fail(&mut |_| {
+                let detail = format!("it still waited at its caller for {} to take more calls", self.far);
+                Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail)
+            });
+        }
         for call in expired {
             call.fail(&mut |_| {
                 let detail = "no reply came in time";

@@ -183,9 +183,16 @@ impl Inbound {
             }
         }
         let (within, clamped) = clamp(header.remaining, node.config().max_deadline);
+        let arrived = header.arrived.map_or(now, Instant::from_std);
+        let deadline = within.and_then(|within| arrived.checked_add(within));
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            let detail = "its time was over when it had arrived whole";
+            let failure = Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail);
+            return served.send(WireReply::Failed(failure));
+        }
         let head = CallHead {
             made: Some(now),
-            deadline: within.and_then(|within| now.checked_add(within)),
+            deadline,
             clamped,
             chain: header.context.chain,
             caller: peer.map(|peer| caller(peer.node, header.context.caller, link)),
