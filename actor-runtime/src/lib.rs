@@ -60,7 +60,8 @@
 //! - [`current_ctx`]: what a handler knows about its call.
 //! - [`inspect`]: asking a server how it is, and what it serves.
 //! - [`Layer`]: code around calls.
-//! - [`Node`]: several nodes in one process, settings, layers.
+//! - [`Node`]: several nodes in one process, settings, layers. [`BlockingNode`] and [`Call::wait`]: programs that are not
+//!   async.
 //! - [`Trust`]: certificates, and whom a node believes.
 //!
 //! The promises about order, ending and delivery (S1 to S13) stand in `docs/semantics.md` of the repository.
@@ -104,7 +105,7 @@ pub use names::{
     Address, AddressError, BoxFuture, BoxStream, FixedResolver, Namespace, NamespaceError, ResolveError,
     ResolveResult, ResolvedEndpoint, Resolver, default_namespace,
 };
-pub use node::{Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
+pub use node::{BlockingNode, Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
 pub use reply::{Answer, ReplyTo};
 pub use server::{
     ActorServer, BindError, RegisterError, Registration, ServeError, ServerBuilder, ShutdownError,

@@ -29,6 +29,8 @@ use crate::{
 ///
 /// It owns its arguments, so it can be moved to another task. Options set here go before those of the client.
 ///
+/// Code that is not async ends it with [`wait`](Self::wait).
+///
 /// # Cancel safety
 /// Dropping it cancels the call: what is queued is not run, a running `&self` turn ends at its next await, a running
 /// `&mut self` turn goes on to its end without a reader (S7). A `#[oneway]` call that was accepted cannot be cancelled.
@@ -145,6 +147,19 @@ impl<O> Call<O> {
             head.deadline = other.turn_deadline();
         }
         self
+    }
+
+    /// When it has to be over; known once it was polled.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.call.head().deadline
+    }
+
+    /// Ends it with this failure, unless it has ended meanwhile.
+    pub(super) fn cut_off(mut self, failure: &Failure) -> O {
+        self.progress = Progress::Ended;
+        self.refuse(failure);
+        self.call.locate(&self.gate.endpoint());
+        (self.finish)(&*self.call)
     }
 
     /// Sends the call. Its caller's waker is left in it before anybody else has it, while no lock is needed for that.

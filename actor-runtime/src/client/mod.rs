@@ -13,6 +13,7 @@ mod gate;
 mod identify;
 mod layered;
 mod route;
+mod wait;
 
 use std::{fmt, sync::Arc};
 

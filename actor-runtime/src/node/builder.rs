@@ -180,8 +180,13 @@ fn random(seed: Option<u64>) -> fastrand::Rng {
 pub enum NodeError {
     /// There is no tokio runtime to run tasks on.
     #[error(
-        "a node needs a tokio runtime: write `#[actor_runtime::main]` above `async fn main`, or call this inside \
-         `Runtime::block_on`"
+        "a node needs a tokio runtime: write `#[actor_runtime::main]` above `async fn main`, call this inside \
+         `Runtime::block_on`, or, in a program that is not async, make it with `Node::builder().build_blocking()`"
     )]
     NoRuntime,
+    /// The background runtime of [`build_blocking`](NodeBuilder::build_blocking) could not be started.
+    #[error(
+        "the node's background runtime could not be started: {0}; the process may be at its limit of threads or files"
+    )]
+    Runtime(std::io::ErrorKind),
 }

@@ -10,11 +10,13 @@
 //!         └─ resolver, layers, extensions          what a program gave it
 //! ```
 
+mod blocking;
 mod builder;
 pub(crate) mod clock;
 mod config;
 pub(crate) mod current;
 pub(crate) mod deadlines;
+pub(crate) mod park;
 mod schedule;
 pub(crate) mod task;
 pub(crate) mod thread;
@@ -29,6 +31,7 @@ use std::{
 
 use tokio::{runtime::Handle, time::Instant};
 
+pub use blocking::BlockingNode;
 pub use builder::{LocalCalls, NodeBuilder, NodeError};
 pub use config::Config;
 pub(crate) use task::AbortOnDrop;
