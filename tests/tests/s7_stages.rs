@@ -96,8 +96,11 @@ impl Stage {
     }
 
     /// What is known of a call whose deadline passes at this stage.
-    fn delivery(self) -> &'static [Delivery] {
+    fn delivery(self, path: Path) -> &'static [Delivery] {
         match self {
+            // The server knows, and has 20 ms to say so before the caller's node goes by its own clock; over sockets that
+            // may be too little on a busy machine.
+            Self::Queued if path == Path::Quic => &[Delivery::NotDelivered, Delivery::Unknown],
             // Over sockets it may have been written whole by then, and the server has said so.
             Self::HalfWritten => &[Delivery::Unknown, Delivery::NotDelivered],
             Self::Running | Self::Replying => &[Delivery::Unknown],
@@ -215,7 +218,7 @@ impl Case {
             By::Leaving => drop(call),
             By::Deadline => {
                 let failure = call.await.unwrap_err();
-                let known = self.stage.delivery().contains(&failure.delivery());
+                let known = self.stage.delivery(fixture.path).contains(&failure.delivery());
                 assert!(known, "{}: {:?}: {failure}", self.name, failure.delivery());
                 assert_eq!(failure.kind(), FailureKind::DeadlineExceeded, "{}: {failure}", self.name);
             }
