@@ -75,7 +75,8 @@ use proc_macro::TokenStream;
 /// - `#[dedup]`: its actor remembers replies for a while, so that a call may be repeated and is run once all the same.
 /// - `#[oneway]`: the call ends when the actor's mailbox has it, with `Ok(())`; there is no reply, and so no return type.
 ///   What its turn does then is not told to the caller, and the call's deadline and its caller's leaving end nothing any more.
-/// - `#[cancel_safe]`, on a `&mut self` method: its turn may be dropped at any await when its caller leaves.
+/// - `#[cancel_safe]`, on a `&mut self` method: its turn is dropped at its next await when its caller leaves or its
+///   deadline passes, as `&self` turns are; so what it does to the state has to be whole at every await.
 /// - `#[cfg]` holds for everything that is generated for the method; documentation, `#[deprecated]`, `#[must_use]` and
 ///   `#[allow]` are repeated where they make sense. Other attributes stay on the trait's method.
 ///
