@@ -45,7 +45,9 @@ use crate::{
 ///
 /// Layers stand in the order in which they were added, the first outermost; those of the node outside those of the actor.
 /// A layer of the client's side sees a call once, however often it is sent, and also that its actor was not found. One of
-/// the server's side runs inside the turn, with its context, when the call has left the mailbox.
+/// the server's side runs inside the turn, with its context, when the call has left the mailbox. Of a `#[oneway]` call the
+/// client's side sees the acceptance, and what the server's side makes of it is logged there; of a method that takes a
+/// [`ReplyTo`](crate::ReplyTo) the server's side sees the end of the turn.
 ///
 /// Each call is first shown to [`outgoing`](Self::outgoing) or [`incoming`](Self::incoming), plain functions that can
 /// read, write metadata or refuse. Only a layer that answers [`Interest::Around`], as both do unless they are written,

@@ -78,7 +78,7 @@ impl Log for Book {
     }
 
     async fn ask_itself(&mut self) {
-        let failure = LogClient::new(&self.resolver, "book").noted().await.unwrap_err();
+        let failure = LogClient::new(&self.resolver, "book").noted().await.expect_err("it waits for itself");
         self.script.log(format!("{:?}", failure.kind()));
     }
 
@@ -89,7 +89,13 @@ impl Log for Book {
 
 fn book(fixture: &Fixture, mailbox: usize, overflow: Overflow) -> LogClient {
     let book = Book { script: fixture.script.clone(), resolver: fixture.resolver.clone(), noted: Vec::new() };
-    fixture.server.registration("book", book).mailbox(mailbox).overflow(overflow).register().unwrap();
+    fixture
+        .server
+        .registration("book", book)
+        .mailbox(mailbox)
+        .overflow(overflow)
+        .register()
+        .expect("a free name");
     fixture.resolver.set("book", [fixture.server.address()]);
     LogClient::on(&fixture.node, &fixture.resolver, "book")
 }

@@ -1,4 +1,5 @@
 //! `ReplyTo`: answers that come later than their turns (S1, S4, S5, S6, S7, S8, S9).
+#![expect(clippy::disallowed_methods, reason = "the bounds are bounds of time")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +11,7 @@ use tests::{Fixture, Script, on_each_path, on_path};
 
 #[message]
 #[derive(Debug, PartialEq, Eq)]
-pub enum NoAnswer {
+enum NoAnswer {
     Refused(String),
 }
 
@@ -58,7 +59,7 @@ impl Desk for Clerk {
 
     async fn try_park(&self, name: &str, reply: ReplyTo<Result<u64, NoAnswer>>) {
         let answer = name.parse().map_err(|_| NoAnswer::Refused(name.to_owned()));
-        reply.send(answer).unwrap();
+        reply.send(answer).expect("the caller waits");
     }
 
     async fn release(&mut self) -> Vec<String> {
@@ -78,13 +79,13 @@ impl Desk for Clerk {
     }
 
     async fn early(&self, name: String, reply: ReplyTo<u64>) {
-        reply.send(7).unwrap();
+        reply.send(7).expect("the caller waits");
         self.script.act(&name).await;
     }
 
     async fn by_task(&self, name: String, mut reply: ReplyTo<Option<u64>>) {
         let script = self.script.clone();
-        drop(current_ctx().unwrap().spawn(async move {
+        drop(current_ctx().expect("a turn").spawn(async move {
             tokio::select! {
                 () = script.act(&name) => {}
                 () = reply.closed() => return script.log(format!("{name} closed")),
@@ -125,7 +126,7 @@ impl Desk for Clerk {
     }
 
     async fn large(&self, reply: ReplyTo<Vec<u8>>) {
-        reply.send(vec![0; 65 * 1024 * 1024]).unwrap();
+        reply.send(vec![0; 65 * 1024 * 1024]).expect("the caller waits");
     }
 
     async fn alive(&self) -> bool {

@@ -407,3 +407,39 @@ fn each_plain_reply_is_asked_whether_it_is_a_result() {
     let nothing_to_ask = expanded("", "trait T { async fn a(&self); async fn b(&self) -> Result<u8, E>; }");
     assert!(!nothing_to_ask.to_string().contains("IS_RESULT"), "{nothing_to_ask}");
 }
+
+#[test]
+fn a_oneway_call_ends_with_its_acceptance() {
+    let file = file("trait T { #[oneway] async fn f(&mut self, n: u8); }");
+    has(
+        &function(&implementation(&file, "TClient"), "f"),
+        "fn f(&self, n: u8) -> ::actor_runtime::Call<::core::result::Result<(), ::actor_runtime::Failure>> { \
+         self.client.call::<TService, _>(TService::__F, TRequest::F { n }, ::actor_runtime::__private::accepted) }",
+    );
+    has(&text(implementation(&file, "TService")), ".with_oneway()");
+}
+
+#[test]
+fn a_method_that_answers_later_looks_to_callers_as_if_it_returned_the_answer() {
+    let file = file("trait T { async fn f(&mut self, key: &str, reply: rt::ReplyTo<Result<u8, E>>); }");
+    has(
+        &text(contract(&file)),
+        "fn f(&mut self, key: &str, reply: rt::ReplyTo<Result<u8, E>>) \
+         -> impl ::core::future::Future<Output = ()> + ::core::marker::Send",
+    );
+    has(
+        &function(&implementation(&file, "TClient"), "f"),
+        "fn f(&self, key: &str) -> ::actor_runtime::Call<::core::result::Result<u8, ::actor_runtime::CallError<E>>>",
+    );
+    has(&text(enumeration(&file, "TResponse")), "F(Result<u8, E>)");
+    let service = text(implementation(&file, "TService"));
+    has(&service, ".with_later()");
+    has(&service, "\"async fn f(&mut self, key: &str, reply: rt::ReplyTo<Result<u8, E>>)\"");
+    has(
+        &function(&implementation(&file, "Serve"), "exclusive"),
+        "TRequest::F { key } => { \
+         <__Actor as T>::f(__actor, &key, ::actor_runtime::__private::reply_to(|__call, __value, __limit| { \
+         ::actor_runtime::__private::answer::<TService>(__call, TResponse::F(__value), __limit) })).await; \
+         ::core::option::Option::None }",
+    );
+}

@@ -435,3 +435,41 @@ fn an_item_that_cannot_be_read_stays_too() {
     let expansion = expand(TokenStream::new(), "trait T { async fn f(&self) }".parse().unwrap()).to_string();
     assert!(expansion.starts_with("trait T") && expansion.contains("compile_error"), "{expansion}");
 }
+
+#[test]
+fn answers_that_come_later() {
+    refused_method(
+        "async fn f(&self, reply: ReplyTo<u8>, key: u8);",
+        "reply: ReplyTo<u8>",
+        "callers do not pass the `ReplyTo`, and it is the last argument; move it behind the others",
+    );
+    refused_method(
+        "async fn f(&self, one: ReplyTo<u8>, other: rt::ReplyTo<u8>);",
+        "ReplyTo<u8>",
+        "a call is answered once; keep one `ReplyTo`",
+    );
+    refused_method(
+        "async fn f(&self, reply: ReplyTo<u8>) -> u8;",
+        "u8",
+        "`f` answers through its `ReplyTo`; remove the return type, or return the answer and remove the `ReplyTo`",
+    );
+    refused_method(
+        "#[oneway] async fn f(&self, reply: ReplyTo<u8>);",
+        "#[oneway]",
+        "a `#[oneway]` method has no reply; remove the attribute, or the `ReplyTo`",
+    );
+    let nothing = "a `ReplyTo` says what is answered; write `ReplyTo<T>`, with the type that callers get";
+    refused_method("async fn f(&self, reply: ReplyTo);", "ReplyTo", nothing);
+    refused_method("async fn f(&self, reply: ReplyTo<u8, u8>);", "ReplyTo<u8, u8>", nothing);
+    refused_method(
+        "async fn f(&self, reply: ReplyTo<&str>);",
+        "&str",
+        "a reply cannot borrow: it is sent to the caller; return an owned type, such as `String`",
+    );
+    for accepted in [
+        "trait T { async fn f(&mut self, key: &str, reply: ReplyTo<Vec<u8>>); }",
+        "trait T { async fn f(&self, reply: rt::ReplyTo<Result<(), E>>) { drop(reply) } }",
+    ] {
+        assert_eq!(refusals(accepted), []);
+    }
+}

@@ -24,7 +24,8 @@ pub enum FailureKind {
     Malformed,
     /// Nothing has the name that was asked for.
     NotFound,
-    /// The actor's mailbox is full, and the actor was registered to refuse calls then.
+    /// There is no room for the call, such as in the actor's mailbox, and the actor was registered to refuse calls then, or
+    /// the call was made with [`try_now`](crate::Call::try_now).
     Overloaded,
     /// The handler panicked.
     Panicked,

@@ -221,8 +221,10 @@ fn a_watcher_is_woken_by_the_reply() {
 /// 4: the caller of a oneway call knows one end, whatever comes at the same time; one that knows of its acceptance has a
 /// call that goes on.
 #[test]
-fn a_oneway_call_is_accepted_or_ended_and_its_caller_is_woken_with_one_of_the_two() {
-    loom::model(|| {
+fn a_oneway_call_is_accepted_and_run_and_its_caller_is_woken() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
         let call = call(&ONEWAY_SHARED, 7, None);
         let accepts = thread::spawn({
             let call = call.clone();
@@ -291,5 +293,25 @@ fn an_inbound_oneway_call_is_answered_once() {
         accepts.join().expect("no panic");
         let ran = runs.join().expect("no panic");
         assert!(sent.load(SeqCst) <= 1 && (ran || left));
+    });
+}
+
+/// A turn that has answered goes on; one whose caller has left is told, and so is who has its `ReplyTo`.
+#[test]
+fn who_has_the_reply_to_is_woken_when_the_caller_leaves() {
+    loom::model(|| {
+        let call = call(&SHARED, 7, None);
+        assert!(take_request::<Sample>(&*call).is_some());
+        let holds = thread::spawn({
+            let call = call.clone();
+            move || block_on(poll_fn(|cx| call.poll_closed(cx)))
+        });
+        let leaves = thread::spawn({
+            let call = call.clone();
+            move || call.abandon()
+        });
+        holds.join().expect("no panic");
+        leaves.join().expect("no panic");
+        assert!(!call.park_turn(std::task::Waker::noop()));
     });
 }

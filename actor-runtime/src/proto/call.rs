@@ -67,7 +67,7 @@ impl fmt::Debug for CallHeader {
 }
 
 /// What a call brings from the turn that makes it, and what layers have added.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct CallContext {
     pub(crate) chain: Option<Arc<Link>>,
     /// The actor in whose turn the call is made.
@@ -154,6 +154,21 @@ pub(super) fn decode_cancel<'a>(rest: impl Into<Unread<'a>>) -> Result<u64, Fram
     match find(header, CALL)? {
         Some(value) => varint(CALL, value),
         None => Err(FrameError::Missing(CALL)),
+    }
+}
+
+/// Recorded conversations hold it in this form: what came later stands in it only where it is.
+impl fmt::Debug for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut context = f.debug_struct("CallContext");
+        context.field("chain", &self.chain).field("caller", &self.caller).field("metadata", &self.metadata);
+        if self.number != 0 {
+            context.field("number", &self.number).field("again", &self.again);
+        }
+        if self.now {
+            context.field("now", &true);
+        }
+        context.finish()
     }
 }
 

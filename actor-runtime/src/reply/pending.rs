@@ -105,9 +105,7 @@ impl Pending {
         }
     }
 
-    fn limits<'a>(
-        calls: &'a Slab<Arc<dyn AnyCall>>,
-    ) -> impl Iterator<Item = (&'a Arc<dyn AnyCall>, Instant)> {
+    fn limits(calls: &Slab<Arc<dyn AnyCall>>) -> impl Iterator<Item = (&Arc<dyn AnyCall>, Instant)> {
         let open = calls.iter().filter(|(_, call)| call.stage() != Stage::Over);
         open.filter_map(|(_, call)| Some((call, call.head().turn_deadline()?)))
     }
@@ -140,4 +138,73 @@ fn late(call: &dyn AnyCall) -> Failure {
     let hops = call.head().chain.as_ref().map(|link| link.hops()).unwrap_or_default();
     let detail = "the actor has its `ReplyTo` and did not answer in time";
     Failure::new(FailureKind::DeadlineExceeded, Delivery::Unknown, detail).with_hops(hops)
+}
+
+#[cfg(all(test, not(actor_loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use futures::{FutureExt, future::poll_fn};
+
+    use super::*;
+    use crate::{
+        Node,
+        call::sample::{EXCLUSIVE, call},
+        node::clock,
+    };
+
+    fn identity() -> Arc<Identity> {
+        let node = Node::builder().build().expect("a runtime runs");
+        let id = node.next_actor_id();
+        Arc::new(Identity { id, name: "sample".into(), node, pending: Pending::default() })
+    }
+
+    fn reason() -> Arc<StopReason> {
+        Arc::new(StopReason::Unregistered)
+    }
+
+    /// 1 and 3.
+    #[tokio::test]
+    async fn whoever_waits_for_the_last_one_is_woken_and_nothing_is_left() {
+        let identity = identity();
+        assert!(lock(&identity.pending.0).is_none());
+        let places: Vec<_> = (0..2).map(|n| add(&identity, &call(&EXCLUSIVE, n, None)).unwrap()).collect();
+        let mut drained = Box::pin(poll_fn(|cx| identity.pending.poll_drained(cx)));
+        for place in places {
+            assert!((&mut drained).now_or_never().is_none());
+            identity.pending.remove(place);
+        }
+        drained.await;
+        assert!(lock(&identity.pending.0).as_ref().unwrap().calls.is_empty());
+    }
+
+    /// 2.
+    #[tokio::test]
+    async fn after_the_end_every_call_is_over_also_one_that_comes_later() {
+        let identity = identity();
+        let calls = [0, 1].map(|n| call(&EXCLUSIVE, n, None));
+        assert!(add(&identity, &calls[0]).is_some());
+        identity.pending.end(&reason());
+        assert!(add(&identity, &calls[1]).is_none());
+        for call in calls {
+            assert_eq!(call.peek().unwrap_err().kind(), FailureKind::Stopped);
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_end_at_their_deadlines_and_the_next_one_is_told() {
+        let identity = identity();
+        let now = clock::now();
+        let after = |millis| Some(now + Duration::from_millis(millis));
+        let calls = [after(1), after(3), None].map(|deadline| call(&EXCLUSIVE, 0, deadline));
+        for call in &calls {
+            add(&identity, call);
+        }
+        assert_eq!(Sweep::next(&*identity), after(1));
+        assert_eq!(identity.sweep(now + Duration::from_millis(2)), after(3));
+        let over = calls.each_ref().map(|call| call.stage() == Stage::Over);
+        assert_eq!(over, [true, false, false]);
+        calls[1].abandon();
+        assert_eq!(identity.sweep(now + Duration::from_millis(2)), None, "it has left");
+    }
 }

@@ -274,3 +274,62 @@ fn credit_that_comes_back_from_several_threads_at_once_is_all_told() {
         }
     }
 }
+
+#[test]
+fn a_call_that_must_not_wait_is_told_whether_there_is_room() {
+    let Two { mut caller, .. } = two();
+    let first = caller.target(bind("first")).unwrap();
+    let second = caller.target(bind("second")).unwrap();
+    let order = Order::default();
+    assert!(caller.has_room(first) && caller.has_room(second));
+    let sent = caller.call(start(), new_call(first, Bytes::from(vec![0; 1000])), Some(&order), 0).unwrap();
+    assert!(!caller.has_room(first) && !caller.has_room(second), "the connection's own credit is used up");
+    let events = &mut Vec::new();
+    caller.lane(start(), Frame::Credit(Credit { target: first, calls: 1, bytes: 1000 }), events);
+    assert!(caller.has_room(first) && caller.has_room(second));
+    for _ in 0..100 {
+        caller.call(start(), new_call(second, Bytes::new()), Some(&order), 0).unwrap();
+    }
+    assert!(caller.has_room(first) && !caller.has_room(second));
+    // What cannot be sent at all is refused for its own reason.
+    assert!(caller.has_room(77));
+    assert!(caller.cancel(sent).is_some());
+    caller.end();
+    assert!(caller.has_room(second));
+}
+
+/// A oneway call is over when it is accepted, and its credit comes back when it begins; also after its target is gone.
+#[test]
+fn credit_of_an_accepted_call_comes_back_when_it_begins() {
+    let mut two = two();
+    let target = two.caller.target(bind("actor")).unwrap();
+    let order = Order::default();
+    let call = two.call(target, 800, &order);
+    let events = two.carry();
+    let account = events.iter().find_map(|event| match event {
+        Event::Bound(_, account) => Some(account.clone()),
+        _ => None,
+    });
+    let account = account.expect("the target was bound");
+    let accepted = WireReply::Ended(Status::Replied, Bytes::new());
+    two.callee.reply(call, &accepted);
+    assert_eq!(two.callee.serves(), 0);
+    let mut frames = Vec::new();
+    FrameReader::default().read(two.callee.out.take_lane(), &mut frames).unwrap();
+    assert!(matches!(frames[..], [Frame::Reply(_)]), "no credit yet: {frames:?}");
+    assert!(account.give_back(800), "it is time to tell");
+    two.callee.tell_credit();
+    frames.clear();
+    FrameReader::default().read(two.callee.out.take_lane(), &mut frames).unwrap();
+    assert!(matches!(frames[..], [Frame::Credit(Credit { calls: 1, bytes: 800, .. })]), "{frames:?}");
+
+    // The target is released while an accepted call of it is still queued.
+    let call = two.call(target, 800, &order);
+    two.carry();
+    two.callee.reply(call, &accepted);
+    assert!(two.caller.cancel(call).is_some(), "as its reply does");
+    two.caller.out.take_lane();
+    two.caller.release(start(), target);
+    two.carry();
+    assert!(!account.give_back(800), "nobody is to be told");
+}

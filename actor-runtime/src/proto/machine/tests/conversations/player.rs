@@ -81,6 +81,12 @@ impl Player {
                 };
                 machine.call(now, call, Some(&self.order), 0).unwrap();
             }
+            Act::CallNow(target, length) => {
+                let context = CallContext { now: true, ..CallContext::default() }.encode();
+                let body = vec![0xaa; *length].into();
+                let call = NewCall { target: *target, method: 0xdead_beef, deadline: None, context, body };
+                machine.call(now, call, Some(&self.order), 0).unwrap();
+            }
             Act::Again(target) => {
                 let context = CallContext { number: 300, again: true, ..samples::context() }.encode();
                 let body = vec![0xaa; 8].into();

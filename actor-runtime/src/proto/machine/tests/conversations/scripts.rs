@@ -49,6 +49,8 @@ pub(super) enum Act {
     Release(u32),
     /// Target, length of the arguments, with a context.
     Call(u32, usize, bool),
+    /// Target, length of the arguments; the call does not wait for a place.
+    CallNow(u32, usize),
     /// A call that may have been run before.
     Again(u32),
     Cancel(u64),
@@ -79,6 +81,7 @@ pub(super) fn conversations() -> Vec<Conversation> {
     let conversation = |name, sides, version, script| Conversation { name, sides, version, script };
     vec![
         conversation("everything", [today(), today()], Some(1), everything()),
+        conversation("calls-that-do-not-wait", [today(), today()], Some(1), not_waiting()),
         conversation("a-call-that-is-made-again", [today(), today()], Some(1), made_again()),
         conversation("a-peer-with-unknown-things", [today(), today()], Some(1), unknown_things()),
         conversation("a-caller-of-a-later-release", [client(later()), today()], Some(1), later_caller()),
@@ -123,6 +126,19 @@ fn everything() -> Vec<(usize, Act)> {
         (0, Reply(1, value(0))),
         (0, Goodbye),
         (1, Goodbye),
+    ]
+}
+
+/// The first is oneway: it is replied to when it is accepted, and begins later.
+fn not_waiting() -> Vec<(usize, Act)> {
+    vec![
+        (0, Target("calc")),
+        (0, CallNow(1, 8)),
+        (1, Reply(1, Vec::new())),
+        (0, CallNow(1, 9)),
+        (1, Fail(2, panicked())),
+        (1, Begin(1)),
+        (1, Begin(2)),
     ]
 }
 
