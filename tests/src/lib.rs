@@ -2,11 +2,14 @@
 
 pub mod faults;
 mod fixture;
+pub mod ledger;
 pub mod logged;
 mod post;
 mod probe;
 pub mod process;
+pub mod proxy;
 pub mod raw;
+pub mod retries;
 mod script;
 pub mod simulation;
 pub mod wire;

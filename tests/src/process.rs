@@ -14,9 +14,12 @@ use std::{
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
 };
 
-use actor_runtime::{Authority, FixedResolver, Identity, Node, Trust, prelude::*};
+use actor_runtime::{Authority, Config, FixedResolver, Identity, Node, Trust, prelude::*};
 
-use crate::{PostClient, Window};
+use crate::{
+    PostClient, Window,
+    ledger::{self, Book},
+};
 
 /// A server that was started; ended with this.
 #[derive(Debug)]
@@ -37,12 +40,24 @@ impl Server {
     /// [`address`](Self::address) waits for that.
     #[must_use]
     pub fn start(program: &Path, authority: &Authority, identity: &Identity, listen: &str) -> Self {
-        let mut child = Command::new(program)
-            .args(["serve", listen])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program is there");
+        Self::run(Command::new(program).args(["serve", listen]), authority, identity)
+    }
+
+    /// The same with a [`Ledger`](crate::ledger::Ledger), which appends to this file.
+    #[must_use]
+    pub fn ledger(
+        program: &Path,
+        authority: &Authority,
+        identity: &Identity,
+        listen: &str,
+        file: &Path,
+    ) -> Self {
+        Self::run(Command::new(program).args(["keep", listen]).arg(file), authority, identity)
+    }
+
+    fn run(command: &mut Command, authority: &Authority, identity: &Identity) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program is there");
         let mut input = child.stdin.take().expect("it is piped");
         let text =
             [authority.certificate_pem(), MARK.to_owned(), identity.certificate_pem(), identity.key_pem()];
@@ -129,6 +144,18 @@ const MARK: &str = "====\n";
 /// # Errors
 /// What keeps it from serving.
 pub async fn serve(listen: &str) -> Result<(), Box<dyn Error>> {
+    run(listen, Config::default(), "post", Window::default()).await
+}
+
+/// Is that server with a ledger.
+///
+/// # Errors
+/// What keeps it from serving.
+pub async fn keep(listen: &str, file: &str) -> Result<(), Box<dyn Error>> {
+    run(listen, ledger::config(), "ledger", Book::open(Path::new(file), ledger::HOLD)?).await
+}
+
+async fn run(listen: &str, config: Config, name: &str, actor: impl Actor) -> Result<(), Box<dyn Error>> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     let (authority, shows) = text.split_once(MARK).ok_or("no trust on the standard input")?;
@@ -137,9 +164,9 @@ pub async fn serve(listen: &str) -> Result<(), Box<dyn Error>> {
         .identity(Identity::from_pem(shows, shows)?)
         .server_name("localhost")
         .build()?;
-    let node = Node::builder().trust(trust).build()?;
+    let node = Node::builder().trust(trust).config(config).build()?;
     let server = ActorServer::builder(listen).node(&node).advertise("127.0.0.1").bind().await?;
-    server.register("post", Window::default())?;
+    server.register(name, actor)?;
     println!("{}", server.address());
     Ok(server.run_until_signal(Duration::from_secs(5)).await?)
 }

@@ -2,16 +2,20 @@
 //!
 //! ```text
 //! cargo run -p tests --bin faults -- --kills 200 --stops 50 [--parallel 10] [--idle 1000]
+//! cargo run --release -p tests --bin faults -- --ledger 10000
 //! ```
+//!
+//! `--ledger` makes so many calls under each of five faults, to a server that writes every effect to a file, and holds
+//! what callers were told against that file (S10). It ends with an error if anything is not as it has to be.
 //!
 //! `--idle` opens so many connections to one server and prints what each costs either side; use a release build for
 //! that. Ends with an error if a call stayed pending for longer than S6 allows.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, path::Path, time::Duration};
 
 use tests::{
     faults::{BOUND, Fault, Figures, IN_FLIGHT, idle, strike},
-    process,
+    ledger, process,
 };
 
 #[actor_runtime::main]
@@ -22,7 +26,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     {
         return process::serve(listen).await;
     }
-    let (mut kills, mut stops, mut parallel, mut connections) = (0, 0, 10, 0);
+    if let [keep, listen, file] = &arguments[..]
+        && keep == "keep"
+    {
+        return process::keep(listen, file).await;
+    }
+    let (mut kills, mut stops, mut parallel, mut connections, mut calls) = (0, 0, 10, 0, 0);
     for pair in arguments.chunks(2) {
         let [option, value] = pair else { return Err(format!("{pair:?} has no value").into()) };
         match option.as_str() {
@@ -30,6 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             "--stops" => stops = value.parse()?,
             "--parallel" => parallel = value.parse()?,
             "--idle" => connections = value.parse()?,
+            "--ledger" => calls = value.parse()?,
             _ => return Err(format!("there is no option {option}").into()),
         }
     }
@@ -47,10 +57,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let kib = |bytes: u64| bytes as f64 / 1024.0;
         println!("idle connection: {:.1} KiB client, {:.1} KiB server", kib(idle.client), kib(idle.server));
     }
+    if calls > 0 {
+        keep_ledgers(&program, calls).await?;
+    }
     if longest > BOUND {
         return Err(format!("a call stayed pending for {longest:?}; S6 allows {BOUND:?}").into());
     }
     Ok(())
+}
+
+/// Runs each fault of the ledger, and prints what became of its calls.
+async fn keep_ledgers(program: &Path, calls: u64) -> Result<(), Box<dyn Error>> {
+    let mut wrong = Vec::new();
+    for fault in ledger::Fault::ALL {
+        #[expect(clippy::disallowed_methods, reason = "it measures, and belongs to no node")]
+        let begun = std::time::Instant::now();
+        let figures = ledger::run(program, fault, calls).await;
+        println!("{fault:?}: {:.1?}\n{figures}", begun.elapsed());
+        if !figures.is_right() {
+            wrong.push(fault);
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(format!("what callers were told is wrong: {wrong:?}").into()) }
 }
 
 fn print(fault: Fault, figures: &Figures) {
