@@ -24,6 +24,7 @@ mod options;
 mod parse;
 mod refusals;
 mod service;
+mod streams;
 mod text;
 
 use proc_macro::TokenStream;

@@ -89,6 +89,12 @@ pub(crate) struct Method {
     pub(crate) reply: Reply,
     /// Whether the last argument is a `ReplyTo` of the reply, and the method returns nothing.
     pub(crate) later: bool,
+    /// Whether the reply is a stream, or a `Result` of one.
+    pub(crate) is_stream: bool,
+    /// Whether the method is an `async fn`: one that returns a stream need not be.
+    pub(crate) is_async: bool,
+    /// The reply as written.
+    pub(crate) written: String,
     pub(crate) attributes: Attributes,
     pub(crate) timeout: Timeout,
     pub(crate) flags: Flags,
@@ -105,6 +111,11 @@ impl Method {
     /// Whether the call has to be encoded before the method of the client returns.
     pub(crate) fn is_borrowed(&self) -> bool {
         self.arguments.iter().any(|argument| !matches!(argument.form, Form::Value))
+    }
+
+    /// The argument that is a stream, if one is.
+    pub(crate) fn stream_argument(&self) -> Option<&Argument> {
+        self.arguments.iter().find(|argument| matches!(argument.form, Form::Stream(_)))
     }
 }
 
@@ -163,7 +174,7 @@ impl Argument {
     pub(crate) fn owned(&self, paths: &Paths) -> TokenStream {
         let private = &paths.private;
         match &self.form {
-            Form::Value => self.ty.to_token_stream(),
+            Form::Value | Form::Stream(_) => self.ty.to_token_stream(),
             Form::Str => quote!(#private::String),
             Form::Slice(element) => quote!(#private::Vec<#element>),
             Form::Reference(referent) => referent.to_token_stream(),
@@ -177,7 +188,7 @@ impl Argument {
         let of_vec = format_ident!("{function}_vec");
         let function = format_ident!("{function}");
         match &self.form {
-            Form::Value => {
+            Form::Value | Form::Stream(_) => {
                 let ty = &self.ty;
                 quote!(<#ty as #message>::#function)
             }
@@ -198,10 +209,15 @@ pub(crate) enum Form {
     Slice(Type),
     /// `&T`.
     Reference(Type),
+    /// `Streaming<T>`.
+    Stream(Type),
 }
 
 impl Form {
     pub(crate) fn of(ty: &Type) -> Self {
+        if let Some(item) = crate::streams::argument(ty) {
+            return Self::Stream(item.clone());
+        }
         let Type::Reference(reference) = peel(ty) else { return Self::Value };
         match peel(&reference.elem) {
             Type::Slice(slice) => Self::Slice((*slice.elem).clone()),

@@ -17,7 +17,7 @@ use crate::{
     naming,
     options::Options,
     refusals::Refusals,
-    text,
+    streams, text,
 };
 
 /// Reads a trait.
@@ -43,6 +43,11 @@ fn method(item: &TraitItemFn, service: &str, paths: &Paths, refusals: &mut Refus
     let name = naming::plain(ident);
     let ours = Helpers::read(&item.attrs, refusals);
     let id = ours.id.unwrap_or_else(|| Id::Hashed(naming::method_id(service, &name)));
+    let root = &paths.root;
+    let streamed = match &item.sig.output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) => streams::received(ty, &quote!(#root::Streaming)),
+    };
     Method {
         variant: naming::variant(ident),
         constant: naming::constant(ident),
@@ -53,9 +58,12 @@ fn method(item: &TraitItemFn, service: &str, paths: &Paths, refusals: &mut Refus
         reply: match (later::reply(&item.sig), &item.sig.output) {
             (Some(ty), _) => Reply::of(ty, paths),
             (None, ReturnType::Default) => Reply::Value(quote!(())),
-            (None, ReturnType::Type(_, ty)) => Reply::of(ty, paths),
+            (None, ReturnType::Type(_, ty)) => Reply::of(streamed.as_ref().unwrap_or(ty), paths),
         },
         later: later::reply(&item.sig).is_some(),
+        is_stream: streamed.is_some(),
+        is_async: item.sig.asyncness.is_some(),
+        written: text::of(streams::written(&item.sig.output)),
         attributes: Attributes::new(&item.attrs),
         timeout: ours.timeout.unwrap_or(Timeout::Default),
         flags: ours.flags,

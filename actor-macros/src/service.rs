@@ -10,6 +10,7 @@ use crate::{
     options::{self, Target},
     parse,
     refusals::{self, Refusals},
+    streams,
 };
 
 /// Expands `#[actor_service(arguments)] item`.
@@ -60,9 +61,10 @@ fn implementation(arguments: TokenStream, mut item: ItemImpl) -> TokenStream {
     let mut refusals = Refusals::default();
     let options = options::parse(arguments, Target::Impl, &mut refusals);
     check::implementation(&item, &mut refusals);
-    for item in &mut item.items {
-        if let ImplItem::Fn(item) = item {
-            strip(&mut item.attrs);
+    for member in &mut item.items {
+        if let ImplItem::Fn(member) = member {
+            strip(&mut member.attrs);
+            streams::in_impl(member, &item.generics);
         }
     }
     // Also if something is refused, since a missing `impl Actor` would be one more error wherever the actor is used.

@@ -191,6 +191,11 @@ impl ActorContext {
         self.call.as_ref().filter(|call| !call.head().method.oneway)
     }
 
+    /// The same actor outside of any call.
+    pub(crate) fn detached(&self) -> Self {
+        Self { identity: self.identity.clone(), call: None }
+    }
+
     pub(crate) fn deadline(&self) -> Option<tokio::time::Instant> {
         self.call.as_ref().and_then(|call| call.head().turn_deadline())
     }
@@ -218,6 +223,11 @@ pub(crate) type InContext<F> = tokio::task::futures::TaskLocalFuture<ActorContex
 
 pub(crate) fn enter<F: Future>(context: ActorContext, future: F) -> InContext<F> {
     CONTEXT.scope(context, future)
+}
+
+/// Runs code with a context.
+pub(crate) fn enter_sync<T>(context: &ActorContext, code: impl FnOnce() -> T) -> T {
+    CONTEXT.sync_scope(context.clone(), code)
 }
 
 /// Looks at the context of the turn that runs this code, if any.

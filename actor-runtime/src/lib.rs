@@ -85,6 +85,7 @@ mod reply;
 pub mod schema;
 mod server;
 pub mod service;
+mod stream;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -111,6 +112,7 @@ pub use server::{
     ActorServer, BindError, RegisterError, Registration, ServeError, ServerBuilder, ShutdownError,
 };
 pub use service::Status;
+pub use stream::Streaming;
 pub use transport::quic::NetworkMode;
 pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustError};
 
@@ -133,6 +135,7 @@ pub mod __fuzz {
 #[doc(hidden)]
 pub mod __private {
     pub use bytes::Bytes;
+    pub use futures::Stream;
     pub use serde;
     pub use std::{string::String, vec::Vec};
 
@@ -145,5 +148,6 @@ pub mod __private {
         entry::{main, test},
         reply::{answer, reply_to},
         service::{NotResult, PlainReply},
+        stream::{AnyStreaming, Outgoing},
     };
 }

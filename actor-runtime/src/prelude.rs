@@ -2,9 +2,10 @@
 
 pub use std::time::Duration;
 
-pub use futures::{Stream, StreamExt, stream};
+pub use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 pub use crate::{
     Actor, ActorContext, ActorServer, CallError, CallOptions, Delivery, Failure, FailureKind, FixedResolver,
-    Health, Namespace, Node, Overflow, ReplyTo, Resolver, ServiceClient, actor_service, current_ctx, message,
+    Health, Namespace, Node, Overflow, ReplyTo, Resolver, ServiceClient, Streaming, actor_service,
+    current_ctx, message,
 };

@@ -1,10 +1,11 @@
 //! The attributes without a value: which do not go with the method, or with each other.
 
-use syn::{Attribute, Receiver, ReceiverKind, ReturnType, Signature, TraitItemFn};
+use syn::{Attribute, FnArg, Receiver, ReceiverKind, ReturnType, Signature, TraitItemFn};
 
 use crate::{
     attributes::{Ours, ours},
     refusals::Refusals,
+    streams,
 };
 
 /// Checks the attributes of a method.
@@ -26,6 +27,24 @@ pub(super) fn check(item: &TraitItemFn, refusals: &mut Refusals) {
                 "a `#[oneway]` call has no reply to wait for, so it is not repeated once it was accepted; remove one of the two",
             );
         }
+    }
+    let takes_a_stream = item.sig.inputs.iter().find_map(|input| match input {
+        FnArg::Typed(argument) => streams::argument(&argument.ty).map(|_| &argument.ty),
+        FnArg::Receiver(_) => None,
+    });
+    if let (Some(repeated), Some(_)) = (find(Ours::Idempotent).or(find(Ours::Dedup)), takes_a_stream) {
+        refusals.refuse(
+            repeated,
+            "what was read of a stream cannot be sent again, so the call cannot be repeated; remove the attribute",
+        );
+    }
+    if let (Some(dedup), ReturnType::Type(_, ty)) = (find(Ours::Dedup), &item.sig.output)
+        && streams::in_reply(ty).is_some()
+    {
+        refusals.refuse(
+            dedup,
+            "a stream cannot be remembered and given a second time; remove the attribute, or return a `Vec<T>`",
+        );
     }
     if let (Some(cancel_safe), false) = (find(Ours::CancelSafe), exclusive) {
         refusals.refuse(

@@ -6,7 +6,7 @@ use syn::{
 };
 
 use super::{flags, later, types};
-use crate::{later::is_reply_to, naming, refusals::Refusals};
+use crate::{later::is_reply_to, naming, refusals::Refusals, streams};
 
 /// Checks the signature of a method.
 pub(super) fn check(item: &TraitItemFn, refusals: &mut Refusals) {
@@ -23,9 +23,16 @@ pub(super) fn check(item: &TraitItemFn, refusals: &mut Refusals) {
     generics(signature, refusals);
     receiver(signature, refusals);
     let mut names: Vec<String> = Vec::new();
+    let mut streamed = false;
     for input in &signature.inputs {
         if let FnArg::Typed(input) = input {
             argument(input, item.default.is_some(), &mut names, refusals);
+            if streams::argument(&input.ty).is_some() && std::mem::replace(&mut streamed, true) {
+                refusals.refuse(
+                    &input.ty,
+                    "a method takes one stream: nothing says how the items of two would come together; send an enum of both in one stream",
+                );
+            }
         }
     }
     if let ReturnType::Type(_, ty) = &signature.output {
@@ -52,7 +59,7 @@ fn qualifiers(signature: &Signature, refusals: &mut Refusals) {
     if let Some(variadic) = &signature.variadic {
         refusals.refuse(variadic, "a service method cannot be variadic; take a `Vec<T>` or a `&[T]`");
     }
-    // A method that returns a stream is refused for that, and is rightly not `async`.
+    // A method that returns a stream may do so at once.
     if signature.asyncness.is_none() && !types::returns_stream(&signature.output) {
         refusals.refuse(
             signature.fn_token,

@@ -2,50 +2,36 @@
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{
-    Expr, GenericArgument, Path, PathArguments, ReturnType, Type, TypeImplTrait, TypeParamBound,
-    TypeReference,
-};
+use syn::{Expr, GenericArgument, Path, PathArguments, ReturnType, Type, TypeImplTrait, TypeReference};
 
 use crate::{
     model::{is_str, peel},
     refusals::Refusals,
+    streams,
 };
 
 /// Checks the type of an argument.
 pub(super) fn argument(ty: &Type, refusals: &mut Refusals) {
     let walk = &mut Walk { place: Place::Argument, refusals };
-    match peel(ty) {
-        Type::Reference(reference) => walk.borrowed(reference),
-        ty => walk.whole(ty),
+    match (peel(ty), streams::argument(ty)) {
+        (_, Some(item)) => walk.walk(item),
+        (Type::Reference(reference), _) => walk.borrowed(reference),
+        (ty, _) => walk.whole(ty),
     }
 }
 
 /// Checks the type of a reply.
 pub(super) fn reply(ty: &Type, refusals: &mut Refusals) {
-    Walk { place: Place::Reply, refusals }.whole(peel(ty));
+    let walk = &mut Walk { place: Place::Reply, refusals };
+    match streams::in_reply(ty) {
+        Some(stream) => walk.stream(ty, stream),
+        None => walk.whole(peel(ty)),
+    }
 }
 
 /// Whether a method returns `impl Stream<…>` or `Result<impl Stream<…>, E>`.
 pub(super) fn returns_stream(output: &ReturnType) -> bool {
-    let ReturnType::Type(_, ty) = output else { return false };
-    match peel(ty) {
-        Type::ImplTrait(ty) => is_stream(ty),
-        Type::Path(path) => path.path.segments.last().is_some_and(|last| match &last.arguments {
-            PathArguments::AngleBracketed(arguments) => arguments.args.iter().any(
-                |argument| matches!(argument, GenericArgument::Type(Type::ImplTrait(ty)) if is_stream(ty)),
-            ),
-            _ => false,
-        }),
-        _ => false,
-    }
-}
-
-fn is_stream(ty: &TypeImplTrait) -> bool {
-    ty.bounds.iter().any(|bound| match bound {
-        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == "Stream"),
-        _ => false,
-    })
+    matches!(output, ReturnType::Type(_, ty) if streams::in_reply(ty).is_some())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,6 +47,22 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// A reply that is a stream, or a `Result` of one.
+    fn stream(&mut self, reply: &Type, stream: &TypeImplTrait) {
+        match streams::item(stream) {
+            Some(item) => self.walk(item),
+            None => self
+                .refusals
+                .refuse(stream, "the items of a stream have one type; write `impl Stream<Item = T>`"),
+        }
+        let Type::Path(path) = peel(reply) else { return };
+        if let Some(PathArguments::AngleBracketed(arguments)) =
+            path.path.segments.last().map(|last| &last.arguments)
+        {
+            arguments.args.iter().skip(1).for_each(|argument| self.generic(argument));
+        }
+    }
+
     /// An argument or reply that is not a reference.
     fn whole(&mut self, ty: &Type) {
         match ty {
@@ -120,6 +122,17 @@ impl Walk<'_> {
             if segment.ident == "Self" {
                 self.actor(&segment.ident);
             }
+            if segment.ident == "Streaming" {
+                self.refusals.refuse(
+                    segment,
+                    match self.place {
+                        Place::Argument => "a stream is a whole argument, not a part of one; write `items: Streaming<T>`",
+                        Place::Reply => {
+                            "a stream is a whole reply, or the `Ok` of one; write `impl Stream<Item = T>` or `Result<impl Stream<Item = T>, E>`"
+                        }
+                    },
+                );
+            }
             match &segment.arguments {
                 PathArguments::None => {}
                 PathArguments::AngleBracketed(arguments) => {
@@ -174,12 +187,12 @@ impl Walk<'_> {
     /// The types that no value travels as.
     fn refuse(&mut self, ty: &Type) {
         let text = match (ty, self.place) {
-            (Type::ImplTrait(ty), place) if is_stream(ty) => match place {
+            (Type::ImplTrait(ty), place) if streams::is_stream(ty) => match place {
                 Place::Argument => {
-                    "streams are not supported yet; take a `Vec<T>`, or let the caller send the items in several calls"
+                    "the handler has to see that its caller broke off: what it reads are `Result<T, Failure>`; write `Streaming<T>`, for which callers pass any `impl Stream<Item = T>`"
                 }
                 Place::Reply => {
-                    "streams are not supported yet; return a `Vec<T>`, or let the caller fetch the items in several calls"
+                    "a stream is a whole reply, or the `Ok` of one; write `impl Stream<Item = T>` or `Result<impl Stream<Item = T>, E>`"
                 }
             },
             (Type::ImplTrait(_), Place::Argument) => {

@@ -92,6 +92,7 @@ fn types(method: &Method) -> Vec<TokenStream> {
 fn argument(argument: &Argument) -> Option<TokenStream> {
     match &argument.form {
         Form::Value => Some(argument.ty.to_token_stream()),
+        Form::Stream(item) => Some(item.to_token_stream()),
         Form::Slice(inner) | Form::Reference(inner) => Some(inner.to_token_stream()),
         Form::Str => None,
     }

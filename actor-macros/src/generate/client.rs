@@ -1,10 +1,10 @@
 //! `FooClient`: constructors, and a method that makes a call for each method of the trait.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use super::{local, request};
-use crate::model::{Method, Reply, Service};
+use crate::model::{Argument, Form, Method, Reply, Service};
 
 /// `FooClient`.
 pub(super) fn declaration(service: &Service) -> TokenStream {
@@ -87,7 +87,13 @@ fn method(service: &Service, method: &Method) -> TokenStream {
         quote!(#[doc = #text])
     });
     let names: Vec<_> = method.arguments.iter().map(|argument| &argument.ident).collect();
-    let types = method.arguments.iter().map(|argument| &argument.ty);
+    let private = &service.paths.private;
+    let types = method.arguments.iter().map(|argument| match &argument.form {
+        Form::Stream(item) => {
+            quote!(impl #private::Stream<Item = #item> + ::core::marker::Send + 'static)
+        }
+        _ => argument.ty.to_token_stream(),
+    });
     let output = match &method.reply {
         Reply::Value(ty) => quote!(::core::result::Result<#ty, #root::Failure>),
         Reply::Result { ok, err, .. } => quote!(::core::result::Result<#ok, #root::CallError<#err>>),
@@ -95,7 +101,12 @@ fn method(service: &Service, method: &Method) -> TokenStream {
     let (call, body) = if method.is_borrowed() {
         let out = local("out");
         let encode = request::encode_arguments(service, method, &out);
-        (quote!(call_encoded), quote!(|#out| #encode))
+        match method.stream_argument() {
+            Some(Argument { ident, ty, .. }) => {
+                (quote!(call_streaming), quote!(|#out| #encode, <#ty>::new(#ident)))
+            }
+            None => (quote!(call_encoded), quote!(|#out| #encode)),
+        }
     } else {
         (quote!(call), request::value(service, method))
     };

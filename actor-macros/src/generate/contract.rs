@@ -1,12 +1,13 @@
 //! The trait itself, and its tie to the service.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
-use syn::{AttrStyle, ItemTrait, TraitItem, TraitItemFn};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{AttrStyle, ItemTrait, ReturnType, TraitItem, TraitItemFn};
 
 use crate::{
     attributes::Attributes,
     model::{Access, Method, Service},
+    streams,
 };
 
 /// The trait, with methods that return `Send` futures.
@@ -36,16 +37,26 @@ pub(super) fn expand(item: &ItemTrait, service: &Service) -> TokenStream {
 fn method(item: &TraitItemFn, model: &Method) -> TokenStream {
     let attributes = Attributes::new(&item.attrs).original();
     let (keyword, ident, inputs) = (&item.sig.fn_token, &item.sig.ident, &item.sig.inputs);
-    let reply = model.output();
+    let reply = match &item.sig.output {
+        ReturnType::Type(_, ty) => streams::in_trait(ty).map(|ty| ty.to_token_stream()),
+        ReturnType::Default => None,
+    };
+    let reply = reply.unwrap_or_else(|| model.output());
     let span = Span::call_site().located_at(ident.span());
     let body = match &item.default {
+        Some(block) if !model.is_async => block.to_token_stream(),
         Some(block) => quote!({ async move #block }),
         None => quote!(;),
     };
     // `Self: Sized` keeps `dyn Foo` a type: it names the service where only the trait is known.
+    let output = if model.is_async {
+        quote!(impl ::core::future::Future<Output = #reply> + ::core::marker::Send)
+    } else {
+        reply
+    };
     quote_spanned! {span=>
         #attributes
-        #keyword #ident(#inputs) -> impl ::core::future::Future<Output = #reply> + ::core::marker::Send
+        #keyword #ident(#inputs) -> #output
         where
             Self: ::core::marker::Sized
         #body

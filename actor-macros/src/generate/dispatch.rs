@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::local;
-use crate::model::{Access, Form, Method, Service};
+use crate::model::{Access, Form, Method, Reply, Service};
 
 /// `Serve`: a request becomes a turn on an actor.
 pub(super) fn expand(service: &Service) -> TokenStream {
@@ -45,14 +45,15 @@ pub(super) fn expand(service: &Service) -> TokenStream {
 
 fn turns(service: &Service, access: Access) -> TokenStream {
     let crate::model::Names { contract, request, response, .. } = &service.names;
-    let (actor, call) = (local("actor"), local("request"));
+    let root = &service.paths.root;
+    let (actor, call, stream) = (local("actor"), local("request"), local("stream"));
     let arms = service.methods.iter().filter(|method| method.access == access).map(|method| {
         let (cfg, variant, ident) = (method.attributes.cfg(), &method.variant, &method.ident);
         let names = method.arguments.iter().map(|argument| &argument.ident);
         let passed = method.arguments.iter().map(|argument| {
             let ident = &argument.ident;
             match argument.form {
-                Form::Value => quote!(#ident),
+                Form::Value | Form::Stream(_) => quote!(#ident),
                 Form::Str | Form::Slice(_) | Form::Reference(_) => quote!(&#ident),
             }
         });
@@ -66,11 +67,18 @@ fn turns(service: &Service, access: Access) -> TokenStream {
                 }
             };
         }
+        let awaited = method.is_async.then(|| quote!(.await));
+        let reply = quote!(<__Actor as #contract>::#ident(#actor, #(#passed),*)#awaited);
+        let reply = match (&method.reply, method.is_stream) {
+            (_, false) => reply,
+            (Reply::Value(_), true) => quote!(#root::Streaming::new(#reply)),
+            (Reply::Result { .. }, true) => {
+                quote!(::core::result::Result::map(#reply, |#stream| #root::Streaming::new(#stream)))
+            }
+        };
         quote! {
             #cfg
-            #request::#variant { #(#names),* } => ::core::option::Option::Some(#response::#variant(
-                <__Actor as #contract>::#ident(#actor, #(#passed),*).await
-            )),
+            #request::#variant { #(#names),* } => ::core::option::Option::Some(#response::#variant(#reply)),
         }
     });
     quote! {

@@ -55,6 +55,8 @@ pub(super) fn encode_arguments(service: &Service, method: &Method, out: &Ident) 
         let Argument { ident, name, ty, form } = argument;
         match form {
             Form::Value => quote!(<#ty as #message>::encode(&#ident, #out, #name)?;),
+            // It comes behind.
+            Form::Stream(_) => TokenStream::new(),
             Form::Str => quote!(#out.unsized_argument(#name, #ident)?;),
             Form::Slice(element) => quote!(<#element as #message>::encode_slice(#ident, #out, #name)?;),
             Form::Reference(ty) => quote!(<#ty as #message>::encode(#ident, #out, #name)?;),
@@ -69,7 +71,7 @@ pub(super) fn encode_arguments(service: &Service, method: &Method, out: &Ident) 
 /// Requests to bytes and back.
 pub(super) fn implementation(service: &Service) -> TokenStream {
     let (request, marker) = (&service.names.request, &service.names.service);
-    let (rt, codec, private) = (&service.paths.service, &service.paths.codec, &service.paths.private);
+    let (rt, codec) = (&service.paths.service, &service.paths.codec);
     let (out, id, body, decoder, value) =
         (local("out"), local("id"), local("body"), local("decoder"), local("value"));
     let methods = service.methods.iter().map(|method| {
@@ -107,8 +109,11 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
                 }
             }
 
-            fn decode(#id: u32, #body: #private::Bytes) -> ::core::result::Result<Self, #codec::CodecError> {
-                let mut #decoder = #codec::Decoder::new(#body);
+            fn decode(
+                #id: u32,
+                #body: impl ::core::convert::Into<#codec::Decoder>,
+            ) -> ::core::result::Result<Self, #codec::CodecError> {
+                let mut #decoder: #codec::Decoder = ::core::convert::Into::into(#body);
                 let #value: Self = match #id {
                     #(#decoders)*
                     #id => return ::core::result::Result::Err(#codec::CodecError::UnknownMethod { id: #id }),
@@ -128,7 +133,7 @@ fn encode_owned(service: &Service, method: &Method, out: &Ident) -> TokenStream 
         match form {
             Form::Str => quote!(#out.unsized_argument(#name, &**#ident)?;),
             Form::Slice(element) => quote!(<#element as #message>::encode_vec(#ident, #out, #name)?;),
-            Form::Value => quote!(<#ty as #message>::encode(#ident, #out, #name)?;),
+            Form::Value | Form::Stream(_) => quote!(<#ty as #message>::encode(#ident, #out, #name)?;),
             Form::Reference(ty) => quote!(<#ty as #message>::encode(#ident, #out, #name)?;),
         }
     });

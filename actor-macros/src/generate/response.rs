@@ -35,6 +35,7 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
     let (decoder, value) = (local("decoder"), local("value"));
     let message = &service.paths.message;
     let (ok, err) = (quote!(::core::result::Result::Ok), quote!(::core::result::Result::Err));
+    let some = quote!(::core::option::Option::Some);
     let (mut statuses, mut encoders, mut decoders) = (Vec::new(), Vec::new(), Vec::new());
     for method in &service.methods {
         let (cfg, variant, method_id) = (method.attributes.cfg(), &method.variant, &method.id_constant);
@@ -72,6 +73,24 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
             }
         }
     }
+    let streams = service.methods.iter().filter(|method| method.is_stream).map(|method| {
+        let (cfg, variant) = (method.attributes.cfg(), &method.variant);
+        match &method.reply {
+            Reply::Value(_) => quote!(#cfg Self::#variant(ref mut #value) => #some(#value),),
+            Reply::Result { .. } => quote!(#cfg Self::#variant(#ok(ref mut #value)) => #some(#value),),
+        }
+    });
+    let streams: Vec<_> = streams.collect();
+    let stream = (!streams.is_empty()).then(|| {
+        quote! {
+            fn stream(&mut self) -> ::core::option::Option<&mut dyn #private::AnyStreaming> {
+                match *self {
+                    #(#streams)*
+                    _ => ::core::option::Option::None,
+                }
+            }
+        }
+    });
     quote! {
         #[automatically_derived]
         impl #rt::Response for #response {
@@ -91,9 +110,9 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
             fn decode(
                 #id: u32,
                 #status: #rt::Status,
-                #body: #private::Bytes,
+                #body: impl ::core::convert::Into<#codec::Decoder>,
             ) -> ::core::result::Result<Self, #codec::CodecError> {
-                let mut #decoder = #codec::Decoder::new(#body);
+                let mut #decoder: #codec::Decoder = ::core::convert::Into::into(#body);
                 let #value: Self = match (#id, #status) {
                     #(#decoders)*
                     _ => return #err(#codec::CodecError::UnknownMethod { id: #id }),
@@ -101,6 +120,8 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
                 #decoder.finish()?;
                 #ok(#value)
             }
+
+            #stream
         }
     }
 }

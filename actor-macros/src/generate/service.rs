@@ -100,7 +100,7 @@ fn constants(service: &Service, method: &Method) -> TokenStream {
 }
 
 fn reply(method: &Method, Paths { service: rt, message, .. }: &Paths) -> TokenStream {
-    let text = crate::text::of(method.reply.ty());
+    let text = &method.written;
     match &method.reply {
         Reply::Value(ty) => quote!(#rt::Reply::value(#text, <#ty as #message>::schema)),
         Reply::Result { ok, err, .. } => {

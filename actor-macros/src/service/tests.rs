@@ -200,7 +200,7 @@ fn argument_types() {
         (
             "impl Stream<Item = u8>",
             "impl Stream<Item = u8>",
-            "streams are not supported yet; take a `Vec<T>`, or let the caller send the items in several calls",
+            "the handler has to see that its caller broke off: what it reads are `Result<T, Failure>`; write `Streaming<T>`, for which callers pass any `impl Stream<Item = T>`",
         ),
         ("&mut u8", "&mut u8", mutable),
         ("&mut [u8]", "&mut [u8]", mutable),
@@ -255,7 +255,7 @@ fn argument_types() {
 #[test]
 fn reply_types() {
     let borrowed = "a reply cannot borrow: it is sent to the caller; return an owned type, such as `String`";
-    let stream = "streams are not supported yet; return a `Vec<T>`, or let the caller fetch the items in several calls";
+    let stream = "a stream is a whole reply, or the `Ok` of one; write `impl Stream<Item = T>` or `Result<impl Stream<Item = T>, E>`";
     let concrete = "a reply has one concrete type, which is a part of the service's description; write it instead of `impl …`";
     for (method, span, text) in [
         ("async fn f(&self) -> &str;", "&str", borrowed),
@@ -264,13 +264,19 @@ fn reply_types() {
         ("async fn f(&self) -> Result<u8, &'static str>;", "&'static str", borrowed),
         ("async fn f(&self) -> impl Display;", "impl Display", concrete),
         ("async fn f(&self) -> Result<impl Display, E>;", "impl Display", concrete),
-        ("fn f(&self) -> impl Stream<Item = u8>;", "impl Stream<Item = u8>", stream),
+        ("async fn f(&self) -> Vec<impl Stream<Item = u8>>;", "impl Stream<Item = u8>", stream),
         (
-            "fn f(&self) -> impl futures::Stream<Item = u8> + Send;",
+            "async fn f(&self) -> Option<impl futures::Stream<Item = u8> + Send>;",
             "impl futures::Stream<Item = u8> + Send",
             stream,
         ),
-        ("async fn f(&self) -> Result<impl Stream<Item = u8>, E>;", "impl Stream<Item = u8>", stream),
+        ("async fn f(&self) -> Result<u8, impl Stream<Item = u8>>;", "impl Stream<Item = u8>", stream),
+        ("async fn f(&self) -> Streaming<u8>;", "Streaming<u8>", stream),
+        (
+            "fn f(&self) -> impl Stream;",
+            "impl Stream",
+            "the items of a stream have one type; write `impl Stream<Item = T>`",
+        ),
         (
             "async fn f(&self) -> Box<dyn Error>;",
             "dyn Error",

@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::{CallHead, Failure, Far, Stage, WireReply};
 use crate::{
-    codec::CodecError,
+    codec::{CodecError, Decoder},
     service::{Method, Status},
+    stream::{Incoming, Outgoing},
 };
 
 /// A call without its types. Written by the runtime only; public because generated code carries it.
@@ -75,10 +76,32 @@ pub trait AnyCall: Any + Send + Sync {
     fn publish(&self, end: Result<Status, Failure>);
 
     /// Claims it for running, and gives its arguments in encoded form. `None` if it is over.
-    fn claim_encoded(&self) -> Option<Result<Bytes, CodecError>>;
+    fn claim_encoded(&self) -> Option<Result<Decoder, CodecError>>;
 
     /// Takes the response in encoded form, and ends the call with it unless a layer has to see the end first.
     fn accept_encoded(&self, status: Status, body: Bytes, publish: bool);
+
+    /// Takes the stream among the arguments out of a call that is about to leave.
+    fn take_stream(&self) -> Option<Outgoing> {
+        None
+    }
+
+    /// Puts it back: the call comes back as it was.
+    fn put_stream(&self, stream: Outgoing) {
+        drop(stream);
+    }
+
+    /// Whether a stream among its arguments has left, so that it cannot be sent again.
+    fn is_spent(&self) -> bool {
+        false
+    }
+
+    /// Takes the response, a stream whose reader is elsewhere, and ends the call with it unless a layer has to see the
+    /// end first.
+    fn accept_stream(&self, stream: Outgoing, publish: bool);
+
+    /// Its reply is a stream that comes from far away.
+    fn receive_stream(&self, stream: Incoming);
 
     /// The encoded arguments.
     fn encode_request(&self, limit: usize) -> Result<Bytes, CodecError>;

@@ -7,7 +7,7 @@ use super::{
     typed::{Outcome, Payload, TypedCall},
 };
 use crate::{
-    codec::{self, Encoder},
+    codec::{self, Decoder, Encoder},
     panics::text_of,
     service::{Request, Response, Service, Status},
 };
@@ -17,13 +17,14 @@ pub(crate) fn take_request<S: Service>(call: &dyn AnyCall) -> Option<Result<S::R
     let encoded = match call.as_any().downcast_ref::<TypedCall<S>>() {
         Some(typed) => match typed.claim()? {
             Payload::Value(request) => return Some(Ok(request)),
-            Payload::Encoded(bytes) => Ok(bytes),
+            Payload::Encoded(bytes) => Ok(bytes.into()),
+            Payload::Streaming(streaming) => Ok((*streaming).into()),
         },
         None => call.claim_encoded()?,
     };
-    let request = encoded.map(|bytes| {
+    let request = encoded.map(|decoder: Decoder| {
         // The actor's state has nothing to do with a `Deserialize` that panics, and bytes may come from anywhere.
-        catch_unwind(AssertUnwindSafe(|| S::Request::decode(call.head().method.id, bytes)))
+        catch_unwind(AssertUnwindSafe(|| S::Request::decode(call.head().method.id, decoder)))
     });
     Some(match request {
         Ok(Ok(Ok(request))) => Ok(request),
@@ -42,13 +43,20 @@ pub(crate) fn take_request<S: Service>(call: &dyn AnyCall) -> Option<Result<S::R
 /// The status tells the layers how the call ended.
 pub(crate) fn accept_response<S: Service>(
     call: &dyn AnyCall,
-    response: S::Response,
+    mut response: S::Response,
     limit: usize,
     publish: bool,
 ) -> Result<Status, Failure> {
     let status = response.status();
     if let Some(typed) = call.as_any().downcast_ref::<TypedCall<S>>() {
+        if let Some(stream) = response.stream() {
+            stream.start();
+        }
         typed.accept(Outcome::Value(response), publish);
+        return Ok(status);
+    }
+    if let Some(stream) = response.stream() {
+        call.accept_stream(stream.take(), publish);
         return Ok(status);
     }
     let mut encoder = Encoder::new(codec::buffer(), limit);

@@ -12,8 +12,9 @@ use super::{
     phase::{Far, Phase, Stage},
 };
 use crate::{
-    codec::CodecError,
+    codec::{CodecError, Decoder},
     service::Status,
+    stream::{Arrived, Incoming, Outgoing},
     sync::{Mutex, lock},
 };
 
@@ -27,7 +28,15 @@ pub(crate) struct InboundCall<S> {
 struct State {
     phase: Phase,
     body: Option<Bytes>,
-    reply: Option<(Status, Bytes)>,
+    /// The stream among the arguments.
+    stream: Option<Incoming>,
+    reply: Option<Response>,
+}
+
+/// What a handler has returned, and a layer has still to see.
+enum Response {
+    Encoded(Status, Bytes),
+    Stream(Outgoing),
 }
 
 /// The end of a call as it travels.
@@ -47,8 +56,11 @@ pub(crate) trait ReplySink: Send + Sync + 'static {
     /// A oneway call is in its actor's queue: its caller is told so, and `send` is not called any more.
     fn accepted(&self);
 
-    /// Sends the end of the call; called at most once.
+    /// Sends the end of the call; called at most once, and not after [`send_stream`](Self::send_stream).
     fn send(&self, reply: WireReply);
+
+    /// Sends that the call ended with a stream, and then the stream; called at most once.
+    fn send_stream(&self, stream: Outgoing);
 
     /// Its caller has left, and no end is sent.
     fn abandoned(&self) {
@@ -58,8 +70,14 @@ pub(crate) trait ReplySink: Send + Sync + 'static {
 
 impl<S: ReplySink> InboundCall<S> {
     pub(crate) fn new(head: CallHead, body: Bytes, sink: S) -> Self {
-        let state = State { phase: Phase::default(), body: Some(body), reply: None };
+        let state = State { phase: Phase::default(), body: Some(body), stream: None, reply: None };
         Self { head, sink, state: Mutex::new(state) }
+    }
+
+    /// A stream comes with the arguments.
+    pub(crate) fn with_stream(self, stream: Incoming) -> Self {
+        lock(&self.state).stream = Some(stream);
+        self
     }
 
     fn end(&self, reply: impl FnOnce(Stage) -> WireReply, by_reply: bool) {
@@ -68,6 +86,7 @@ impl<S: ReplySink> InboundCall<S> {
         let ended = if by_reply { state.phase.reply() } else { state.phase.end() };
         let Some(ended) = ended else { return };
         state.body = None;
+        let stream = state.stream.take();
         let accepted = state.phase.is_accepted();
         drop(state);
         let reply = reply(stage);
@@ -79,11 +98,22 @@ impl<S: ReplySink> InboundCall<S> {
         } else {
             self.sink.send(reply);
         }
+        // Behind the reply: of a call that was not delivered, the caller still has the stream.
+        drop(stream);
         if by_reply {
             ended.notify_reply();
         } else {
             ended.notify();
         }
+    }
+
+    /// Ends it with a stream.
+    fn begin(&self, stream: Outgoing) {
+        let mut state = lock(&self.state);
+        let Some(ended) = state.phase.end() else { return drop(state) };
+        drop(state);
+        self.sink.send_stream(stream);
+        ended.notify_reply();
     }
 }
 
@@ -121,7 +151,9 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
         }
         let Some(ended) = state.phase.end() else { return };
         state.body = None;
+        let stream = state.stream.take();
         drop(state);
+        drop(stream);
         self.sink.abandoned();
         ended.notify();
     }
@@ -176,33 +208,45 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
     fn publish(&self, end: Result<Status, Failure>) {
         let stored = lock(&self.state).reply.take();
         let reply = match (end, stored) {
-            (Ok(_), Some((status, body))) => WireReply::Ended(status, body),
+            (Ok(_), Some(Response::Encoded(status, body))) => WireReply::Ended(status, body),
+            (Ok(_), Some(Response::Stream(stream))) => return self.begin(stream),
             (Ok(_), None) => return,
             (Err(failure), _) => WireReply::Failed(failure),
         };
         self.end(|_| reply, true);
     }
 
-    fn claim_encoded(&self) -> Option<Result<Bytes, CodecError>> {
+    fn claim_encoded(&self) -> Option<Result<Decoder, CodecError>> {
         // The mailbox may not have come to say so.
         if self.head.method.oneway {
             self.accepted();
         }
         let mut state = lock(&self.state);
         let body = if state.phase.claim() { state.body.take() } else { None };
+        let stream = if body.is_some() { state.stream.take() } else { None };
         drop(state);
         if body.is_some() {
             self.sink.begun();
         }
-        body.map(Ok)
+        body.map(|body| Ok(Decoder::with_stream(body, stream.map(Arrived::There))))
     }
 
     fn accept_encoded(&self, status: Status, body: Bytes, publish: bool) {
         if publish {
             return self.end(|_| WireReply::Ended(status, body), true);
         }
-        lock(&self.state).reply = Some((status, body));
+        lock(&self.state).reply = Some(Response::Encoded(status, body));
     }
+
+    fn accept_stream(&self, stream: Outgoing, publish: bool) {
+        if publish {
+            return self.begin(stream);
+        }
+        lock(&self.state).reply = Some(Response::Stream(stream));
+    }
+
+    /// Calls are not passed on.
+    fn receive_stream(&self, _: Incoming) {}
 
     /// Calls are not passed on.
     fn encode_request(&self, _: usize) -> Result<Bytes, CodecError> {

@@ -128,6 +128,10 @@ impl ReplySink for Count {
     fn send(&self, _: WireReply) {
         self.0.fetch_add(1, SeqCst);
     }
+
+    fn send_stream(&self, _: crate::stream::Outgoing) {
+        self.0.fetch_add(1, SeqCst);
+    }
 }
 
 /// 1, for calls from afar: one reply is sent, or none if the caller left.

@@ -61,5 +61,5 @@ pub use retry::Retry;
 pub(crate) use retry::Tried;
 pub use stop::StopReason;
 pub(crate) use target::{Refused, Target};
-pub(crate) use typed::{Payload, TypedCall};
+pub(crate) use typed::{Payload, Streamed, TypedCall};
 pub use typed::{ResultType, take, wrong_reply};

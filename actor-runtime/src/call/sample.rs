@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{AnyCall, CallHead, Payload, TypedCall};
 use crate::{
-    codec::{CodecError, Encoder},
+    codec::{CodecError, Decoder, Encoder},
     service::{Access, Method, Reply, Request, Response, Service, Status},
 };
 
@@ -45,7 +44,7 @@ impl Request for Number {
         Ok(())
     }
 
-    fn decode(_: u32, _: Bytes) -> Result<Self, CodecError> {
+    fn decode(_: u32, _: impl Into<Decoder>) -> Result<Self, CodecError> {
         Ok(Self(0))
     }
 }
@@ -59,7 +58,7 @@ impl Response for Number {
         Ok(())
     }
 
-    fn decode(_: u32, _: Status, _: Bytes) -> Result<Self, CodecError> {
+    fn decode(_: u32, _: Status, _: impl Into<Decoder>) -> Result<Self, CodecError> {
         Ok(Self(0))
     }
 }

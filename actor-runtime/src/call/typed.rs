@@ -13,9 +13,10 @@ use super::{
     phase::{Far, Phase, Stage},
 };
 use crate::{
-    codec::{self, CodecError, Encoder},
+    codec::{self, CodecError, Decoder, Encoder},
     panics::discard,
     service::{Method, Request, Response, Service, Status},
+    stream::{Arrived, Incoming, Outgoing},
     sync::{AtomicU8, Mutex, MutexGuard, Ordering, lock, lock_mut},
 };
 
@@ -88,11 +89,27 @@ pub(crate) enum Payload<S: Service> {
     Value(S::Request),
     /// Encoded at the method call, because some were borrowed.
     Encoded(Bytes),
+    /// Encoded, with a stream.
+    Streaming(Box<Streamed>),
+}
+
+/// Arguments of which one is a stream.
+pub(crate) struct Streamed {
+    pub(crate) bytes: Bytes,
+    /// None while it is on its way.
+    pub(crate) stream: Option<Outgoing>,
+}
+
+impl From<Streamed> for Decoder {
+    fn from(streamed: Streamed) -> Self {
+        Self::with_stream(streamed.bytes, streamed.stream.map(Arrived::Here))
+    }
 }
 
 pub(super) enum Outcome<S: Service> {
     Value(S::Response),
     Wire(WireReply),
+    Stream(Arrived),
 }
 
 impl<S: Service> TypedCall<S> {
@@ -271,6 +288,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
         match &lock(&self.state).content {
             Content::Reply(Outcome::Value(response)) => Ok(response.status()),
             Content::Reply(Outcome::Wire(WireReply::Ended(status, _))) => Ok(*status),
+            Content::Reply(Outcome::Stream(_)) => Ok(Status::Replied),
             Content::Reply(Outcome::Wire(WireReply::Failed(failure))) => Err(failure.clone()),
             Content::Accepted(_, overruled) => overruled.clone().map_or(Ok(Status::Replied), Err),
             Content::Nothing | Content::Request(_) => {
@@ -350,14 +368,15 @@ impl<S: Service> AnyCall for TypedCall<S> {
         }
     }
 
-    fn claim_encoded(&self) -> Option<Result<Bytes, CodecError>> {
+    fn claim_encoded(&self) -> Option<Result<Decoder, CodecError>> {
         match self.claim()? {
-            Payload::Encoded(bytes) => Some(Ok(bytes)),
+            Payload::Encoded(bytes) => Some(Ok(bytes.into())),
+            Payload::Streaming(streamed) => Some(Ok((*streamed).into())),
             // The actor serves another version of the service, a type of its own; bytes are what they have in common.
             Payload::Value(request) => {
                 let mut encoder = Encoder::new(codec::buffer(), usize::MAX);
                 let encoded = request.encode(&mut encoder);
-                Some(encoded.map(|()| encoder.into_inner().freeze()))
+                Some(encoded.map(|()| encoder.into_inner().freeze().into()))
             }
         }
     }
@@ -366,9 +385,41 @@ impl<S: Service> AnyCall for TypedCall<S> {
         self.accept(Outcome::Wire(WireReply::Ended(status, body)), publish);
     }
 
+    fn take_stream(&self) -> Option<Outgoing> {
+        match &mut lock(&self.state).content {
+            Content::Request(Payload::Streaming(streamed)) => streamed.stream.take(),
+            _ => None,
+        }
+    }
+
+    fn put_stream(&self, stream: Outgoing) {
+        let mut state = lock(&self.state);
+        match &mut state.content {
+            Content::Request(Payload::Streaming(streamed)) => streamed.stream = Some(stream),
+            _ => {
+                drop(state);
+                discard(stream);
+            }
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        matches!(&lock(&self.state).content, Content::Request(Payload::Streaming(streamed)) if streamed.stream.is_none())
+    }
+
+    fn accept_stream(&self, stream: Outgoing, publish: bool) {
+        self.accept(Outcome::Stream(Arrived::Here(stream)), publish);
+    }
+
+    fn receive_stream(&self, stream: Incoming) {
+        self.end(Outcome::Stream(Arrived::There(stream)));
+    }
+
     fn encode_request(&self, limit: usize) -> Result<Bytes, CodecError> {
-        if let Content::Request(Payload::Encoded(bytes)) = &lock(&self.state).content {
-            return Ok(bytes.clone());
+        match &lock(&self.state).content {
+            Content::Request(Payload::Encoded(bytes)) => return Ok(bytes.clone()),
+            Content::Request(Payload::Streaming(streamed)) => return Ok(streamed.bytes.clone()),
+            _ => {}
         }
         self.show_request(|request| {
             let mut encoder = Encoder::new(codec::buffer(), limit);
@@ -404,9 +455,22 @@ pub fn take<S: Service>(call: &dyn AnyCall) -> Result<S::Response, Failure> {
     let method = call.head().method;
     let outcome = call.as_any().downcast_ref::<TypedCall<S>>().and_then(TypedCall::take);
     match outcome {
-        Some(Outcome::Value(response)) => {
+        Some(Outcome::Value(mut response)) => {
+            if let Some(stream) = response.stream() {
+                stream.name(method, &call.head().name);
+                return Ok(response);
+            }
             #[cfg(debug_assertions)]
             super::check::response::<S>(method, &response);
+            Ok(response)
+        }
+        Some(Outcome::Stream(stream)) => {
+            let decoder = Decoder::with_stream(Bytes::new(), Some(stream));
+            let mut response = S::Response::decode(method.id, Status::Replied, decoder)
+                .map_err(|error| Failure::of_codec(&error, Delivery::Executed, "the reply"))?;
+            if let Some(stream) = response.stream() {
+                stream.name(method, &call.head().name);
+            }
             Ok(response)
         }
         Some(Outcome::Wire(WireReply::Failed(failure))) => Err(failure),

@@ -5,14 +5,12 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use bytes::Bytes;
-
 use super::gate::Gate;
 use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, CallHead, Failure, Payload, Refused, TypedCall, take},
-    codec::{CodecError, Encoder},
+    codec::{CodecError, Decoder, Encoder},
     schema::{Schema, of},
     service::{Access, IDENTIFY, Method, Reply, Request, Response, Service, Status},
     transport::{Binding, Outgoing, Reroute},
@@ -47,7 +45,7 @@ impl Request for Ask {
         Ok(())
     }
 
-    fn decode(_: u32, _: Bytes) -> Result<Self, CodecError> {
+    fn decode(_: u32, _: impl Into<Decoder>) -> Result<Self, CodecError> {
         Ok(Self)
     }
 }
@@ -63,8 +61,10 @@ impl Response for Answer {
         out.argument("actor", &self.0.to_bytes())
     }
 
-    fn decode(id: u32, _: Status, body: Bytes) -> Result<Self, CodecError> {
-        let bytes = <[u8; 16]>::try_from(&body[..]).map_err(|_| CodecError::UnknownMethod { id })?;
+    fn decode(_: u32, _: Status, body: impl Into<Decoder>) -> Result<Self, CodecError> {
+        let mut decoder = body.into();
+        let bytes: [u8; 16] = decoder.argument("actor")?;
+        decoder.finish()?;
         Ok(Self(ActorId::from_bytes(bytes)))
     }
 }

@@ -24,10 +24,11 @@ use gate::{Gate, Target};
 use crate::{
     Node,
     actor_id::ActorId,
-    call::{AnyCall, CallHead, CallOptions, Delivery, Failure, Payload, TypedCall},
+    call::{AnyCall, CallHead, CallOptions, Delivery, Failure, Payload, Streamed, TypedCall},
     codec::{self, CodecError, Encoder},
     names::Resolver,
     service::{Method, Service},
+    stream::AnyStreaming,
 };
 
 /// What is in every generated client: whom it calls, and how. A clone is a handle of its own (S2).
@@ -84,6 +85,26 @@ impl Client {
         let mut encoder = Encoder::new(codec::buffer(), limit);
         let encoded = encode(&mut encoder);
         let call = self.start::<S, O>(method, Payload::Encoded(encoder.into_inner().freeze()), finish);
+        if let Err(error) = encoded {
+            call.refuse(&Failure::of_codec(&error, Delivery::NotDelivered, "the arguments"));
+        }
+        call
+    }
+
+    /// As [`call_encoded`](Self::call_encoded), with the one argument that is a stream.
+    pub fn call_streaming<S: Service, O>(
+        &self,
+        method: &'static Method,
+        encode: impl FnOnce(&mut Encoder) -> Result<(), CodecError>,
+        mut stream: impl AnyStreaming,
+        finish: fn(&dyn AnyCall) -> O,
+    ) -> Call<O> {
+        let limit = self.gate.node().map_or(usize::MAX, |node| node.config().max_message_bytes);
+        let mut encoder = Encoder::new(codec::buffer(), limit);
+        let encoded = encode(&mut encoder);
+        let bytes = encoder.into_inner().freeze();
+        let streamed = Streamed { bytes, stream: Some(stream.take()) };
+        let call = self.start::<S, O>(method, Payload::Streaming(Box::new(streamed)), finish);
         if let Err(error) = encoded {
             call.refuse(&Failure::of_codec(&error, Delivery::NotDelivered, "the arguments"));
         }

@@ -4,17 +4,37 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::{CodecError, Reason};
+use crate::stream::Arrived;
 
 /// Reads values one after the other.
 #[derive(Debug)]
 pub struct Decoder {
     rest: Bytes,
+    /// The stream that came with the bytes.
+    stream: Option<Arrived>,
+}
+
+/// Bytes without a stream.
+impl From<Bytes> for Decoder {
+    fn from(bytes: Bytes) -> Self {
+        Self::new(bytes)
+    }
 }
 
 impl Decoder {
     /// Reads from `bytes`.
     pub fn new(bytes: Bytes) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, stream: None }
+    }
+
+    /// Reads what came with a stream.
+    pub(crate) fn with_stream(bytes: Bytes, stream: Option<Arrived>) -> Self {
+        Self { rest: bytes, stream }
+    }
+
+    /// The stream that came with the bytes, if nobody has taken it.
+    pub(crate) fn stream(&mut self) -> Option<Arrived> {
+        self.stream.take()
     }
 
     /// Reads one value. `part` names it in errors.

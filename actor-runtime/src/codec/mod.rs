@@ -69,6 +69,14 @@ pub enum CodecError {
         /// How many bytes.
         bytes: usize,
     },
+    /// A stream was expected and did not come, or one of other items.
+    #[error(
+        "`{part}` is a stream, and none of its kind came; do both sides have the same version of the service?"
+    )]
+    NoStream {
+        /// The argument, or `reply`.
+        part: &'static str,
+    },
     /// No method of the service has this id.
     #[error(
         "the service has no method with the id {id:#010x}; do both sides have the same version of the service?"

@@ -150,6 +150,7 @@ impl NodeBuilder {
                 local_calls: self.local_calls,
                 methods: MethodTables::default(),
                 links: Links::default(),
+                producers: Arc::default(),
                 network,
                 client_layers: Layers::new(self.client_layers),
                 server_layers: Layers::new(self.server_layers),

@@ -43,6 +43,7 @@ use crate::{
     layer::Layers,
     names::{Directory, Resolver},
     service::MethodTables,
+    stream::running::Producers,
     sync::{AtomicU64, Mutex, Ordering, lock},
     transport::{Links, quic::Network},
 };
@@ -95,6 +96,7 @@ struct Inner {
     local_calls: LocalCalls,
     methods: MethodTables,
     links: Links,
+    producers: Arc<Producers>,
     network: Network,
     client_layers: Layers,
     server_layers: Layers,
@@ -217,6 +219,11 @@ impl Node {
     /// The node's connections.
     pub(crate) fn links(&self) -> &Links {
         &self.inner.links
+    }
+
+    /// The streams that the node's actors have returned.
+    pub(crate) fn producers(&self) -> &Arc<Producers> {
+        &self.inner.producers
     }
 
     /// The node's sockets.

@@ -47,14 +47,20 @@ pub(crate) struct CallHeader {
     pub(crate) body_length: Option<u64>,
     /// The call starts after this one, if that one still waits for its body.
     pub(crate) after: Option<u64>,
+    /// The items of an argument that is a stream come behind, once they are asked for.
+    pub(crate) stream: bool,
     pub(crate) context: CallContext,
 }
 
 /// What was sent, and not when it came: recorded conversations are compared by it.
 impl fmt::Debug for CallHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { call, method, target, remaining, arrived: _, body_length, after, context } = self;
-        f.debug_struct("CallHeader")
+        let Self { call, method, target, remaining, arrived: _, body_length, after, context, stream } = self;
+        let mut header = f.debug_struct("CallHeader");
+        if *stream {
+            header.field("stream", stream);
+        }
+        header
             .field("call", call)
             .field("method", method)
             .field("target", target)
@@ -96,6 +102,7 @@ const AFTER: u64 = 12;
 const NUMBER: u64 = 13;
 const AGAIN: u64 = 14;
 const NOW: u64 = 16;
+const STREAM: u64 = 15;
 
 impl Bind {
     pub(crate) fn encode(&self, out: &mut BytesMut) -> Result<(), HeaderTooLong> {
@@ -232,6 +239,9 @@ impl CallHeader {
         if let Some(after) = self.after {
             records.varint(AFTER as u8, after);
         }
+        if self.stream {
+            records.varint(STREAM as u8, 1);
+        }
         frame.records(records.as_bytes());
         frame.records(context);
         frame.finish(body)
@@ -252,6 +262,7 @@ impl CallHeader {
                 TARGET => target = Some(small(tag, value)?),
                 REMAINING => decoded.remaining = Some(Duration::from_micros(varint(tag, value)?)),
                 BODY_LENGTH => decoded.body_length = Some(varint(tag, value)?),
+                STREAM => decoded.stream = varint(tag, value)? != 0,
                 AFTER => decoded.after = Some(varint(tag, value)?),
                 HOP if hops.len() < Link::MAX => hops.push(parts::<17>(tag, value)?),
                 CALLER => decoded.context.caller = Some(ActorId::from_bytes(fixed(tag, value)?)),

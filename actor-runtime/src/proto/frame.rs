@@ -8,6 +8,7 @@ use super::{
     call::{Bind, CallHeader, decode_cancel, decode_release},
     credit::Credit,
     hello::{Hello, ServiceDigest, ServiceTable, decode_ask, decode_goodbye},
+    items::{End, Items, Part, Room, decode_room, decode_stop},
     record::{FrameError, Unread},
     reply::ReplyHeader,
 };
@@ -20,6 +21,10 @@ pub(super) mod kind {
     pub(in super::super) const CANCEL: u8 = 4;
     pub(in super::super) const REPLY: u8 = 5;
     pub(in super::super) const CREDIT: u8 = 6;
+    pub(in super::super) const ITEMS: u8 = 7;
+    pub(in super::super) const END: u8 = 8;
+    pub(in super::super) const ROOM: u8 = 9;
+    pub(in super::super) const STOP: u8 = 10;
     pub(in super::super) const HELLO: u8 = 16;
     pub(in super::super) const SERVICE: u8 = 17;
     pub(in super::super) const ASK: u8 = 18;
@@ -36,6 +41,10 @@ pub(crate) enum Frame {
     Cancel(u64),
     Reply(ReplyHeader),
     Credit(Credit),
+    Items(Items),
+    End(End),
+    Room(Part, u64, Room),
+    Stop(Part, u64),
     Hello(Hello),
     Service(ServiceDigest),
     Ask(String),
@@ -58,6 +67,16 @@ impl Frame {
             kind::CANCEL => Self::Cancel(decode_cancel(rest)?),
             kind::REPLY => Self::Reply(ReplyHeader::decode(rest)?),
             kind::CREDIT => Self::Credit(Credit::decode(rest)?),
+            kind::ITEMS => Self::Items(Items::decode(rest)?),
+            kind::END => Self::End(End::decode(rest)?),
+            kind::ROOM => {
+                let (part, call, room) = decode_room(rest)?;
+                Self::Room(part, call, room)
+            }
+            kind::STOP => {
+                let (part, call) = decode_stop(rest)?;
+                Self::Stop(part, call)
+            }
             kind::HELLO => Self::Hello(Hello::decode(rest)?),
             kind::SERVICE => Self::Service(ServiceDigest::decode(rest)?),
             kind::ASK => Self::Ask(decode_ask(rest)?),

@@ -2,14 +2,22 @@
 //!
 //! Used by tests with random bytes, and by the fuzzer with chosen ones.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
 use super::{
-    Account, Bind, CallHeader, Event, Frame, FrameReader, Grants, Hello, Machine, NewCall, Order,
-    ReplyHeader, ServiceDigest, ServiceTable, Settings, StreamKind, VERSIONS, credit::Credit,
+    Account, Bind, CallHeader, Event, Frame, FrameReader, Grants, Hello, Machine, NewCall, Order, Part,
+    ReplyHeader, Room, ServiceDigest, ServiceTable, Settings, StreamId, StreamKind, VERSIONS,
+    credit::Credit,
     hello::Versions,
+    items::{End, Items},
+    put_length,
 };
 use crate::{
     actor_id::NodeId,
@@ -103,7 +111,7 @@ impl Run {
         let Self { machine, now, .. } = self;
         let number = |input: &mut Input<'_>| u64::from(input.small(NUMBERS));
         let target = |input: &mut Input<'_>| u32::from(input.small(5));
-        match op % 32 {
+        match op % 44 {
             0 | 1 => machine.control(Frame::Hello(hello(VERSIONS)), &mut events),
             2 => {
                 let versions =
@@ -126,7 +134,14 @@ impl Run {
                 let (call, to, length) = (number(input), target(input), input.length());
                 let after = (input.small(3) == 0).then(|| number(input));
                 let body_length = (length > 64).then_some(length as u64);
-                let header = CallHeader { call, target: to, body_length, after, ..CallHeader::default() };
+                let header = CallHeader {
+                    call,
+                    target: to,
+                    body_length,
+                    after,
+                    stream: input.small(3) == 0,
+                    ..CallHeader::default()
+                };
                 let body = if length > 64 { Bytes::new() } else { vec![0; length].into() };
                 machine.lane(*now, Frame::Call(header, body), &mut events);
             }
@@ -138,7 +153,7 @@ impl Run {
                     0 => WireReply::Failed(Failure::new(FailureKind::Stopped, Delivery::NotDelivered, "")),
                     _ => WireReply::Ended(Status::Replied, Bytes::new()),
                 };
-                let header = ReplyHeader { call, body_length, reply };
+                let header = ReplyHeader { call, body_length, stream: input.small(3) == 0, reply };
                 machine.lane(*now, Frame::Reply(header), &mut events);
             }
             15 => {
@@ -163,6 +178,7 @@ impl Run {
                     deadline: None,
                     context: Bytes::new(),
                     body: vec![0; input.length()].into(),
+                    stream: input.small(4) == 0,
                 };
                 let order = (input.small(2) == 0).then_some(&self.order);
                 self.calls += usize::from(machine.call(*now, call, order, 0).is_ok());
@@ -189,6 +205,50 @@ impl Run {
                 machine.goodbye("bye");
                 machine.ask("S");
                 machine.tell(&ServiceTable { name: "S".to_owned(), methods: None });
+            }
+            31 | 32 => {
+                let (part, call, length) = (part(input), number(input), input.length());
+                let large = (length > 64).then_some(length as u64);
+                let mut items = bytes::BytesMut::new();
+                for _ in 0..input.small(4) {
+                    put_length(&mut items, length);
+                    items.resize(items.len() + length, 0);
+                }
+                let items = if large.is_some() { Bytes::new() } else { items.freeze() };
+                machine.lane(*now, Frame::Items(Items { part, call, large, items }), &mut events);
+            }
+            33 => {
+                let (part, call) = (part(input), number(input));
+                let failed = || Failure::new(FailureKind::Stopped, Delivery::Unknown, "");
+                let failure = (input.small(2) == 0).then(failed);
+                machine.lane(*now, Frame::End(End { part, call, failure }), &mut events);
+            }
+            34 => {
+                let room = Room { items: u64::from(input.small(9)), bytes: input.length() as u64 };
+                machine.lane(*now, Frame::Room(part(input), number(input), room), &mut events);
+            }
+            35 => machine.lane(*now, Frame::Stop(part(input), number(input)), &mut events),
+            36 => {
+                let id = StreamId::outgoing(part(input), number(input));
+                let large = (input.small(2) == 0).then(|| vec![0; input.length()].into());
+                machine.send_items(id, Bytes::from_static(&[0]), Room { items: 1, bytes: 0 }, large);
+                let _ = machine.poll_stream_room(id, &Context::from_waker(Waker::noop()));
+            }
+            37 => machine.end_stream(StreamId::outgoing(part(input), number(input)), None),
+            38 => {
+                let id = StreamId::incoming(part(input), number(input));
+                if input.small(2) == 0 {
+                    machine.give_stream_room(id, Room { items: 8, bytes: 100 });
+                } else {
+                    machine.stop_stream(id);
+                }
+            }
+            39 => {
+                if let Some((number, ..)) = self.serving.first() {
+                    machine.reply_stream(*number);
+                    self.serving.remove(0);
+                }
+                drop(machine.take_woken());
             }
             _ => self.raw(input, &mut events),
         }
@@ -237,7 +297,7 @@ impl Run {
                     self.machine.tell_credit();
                 }
             }
-            Event::Reply(..) | Event::Returned(_) => self.ended += 1,
+            Event::Reply(..) | Event::Begun(..) | Event::Returned(_) => self.ended += 1,
             _ => {}
         }
     }
@@ -279,7 +339,16 @@ impl Run {
 
 fn body_kind(input: &mut Input<'_>) -> StreamKind {
     let call = u64::from(input.small(NUMBERS));
-    if input.small(2) == 0 { StreamKind::CallBody(call) } else { StreamKind::ReplyBody(call) }
+    match input.small(4) {
+        0 => StreamKind::CallBody(call),
+        1 => StreamKind::ReplyBody(call),
+        2 => StreamKind::Item(Part::Arguments, call, u64::from(input.small(4))),
+        _ => StreamKind::Item(Part::Reply, call, u64::from(input.small(4))),
+    }
+}
+
+fn part(input: &mut Input<'_>) -> Part {
+    if input.small(2) == 0 { Part::Arguments } else { Part::Reply }
 }
 
 fn hello(versions: Versions) -> Hello {

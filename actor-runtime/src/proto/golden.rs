@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 use bytes::Bytes;
 
 use super::{
-    Frame, FrameReader, StreamKind,
+    Frame, FrameReader, Part, StreamKind,
     record::take_varint,
     samples::{CHANGED, encode, frames, hex, regenerate, unhex},
 };
@@ -70,15 +70,21 @@ fn every_file_and_every_kind_of_frame_is_among_them() {
     let mut kinds: Vec<u8> = frames().iter().map(|(_, frame)| encode(frame)[4]).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 16, 17, 18, 19, 20]);
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20]);
     let files = fs::read_dir(file("streams").parent().unwrap()).unwrap().count();
     assert_eq!(files, frames().len() + 1, "a file of golden/ that no test reads");
 }
 
 #[test]
 fn every_kind_of_stream_begins_as_it_is_written_down() {
-    let kinds =
-        [StreamKind::Control, StreamKind::Lane, StreamKind::CallBody(300), StreamKind::ReplyBody(1 << 40)];
+    let kinds = [
+        StreamKind::Control,
+        StreamKind::Lane,
+        StreamKind::CallBody(300),
+        StreamKind::ReplyBody(1 << 40),
+        StreamKind::Item(Part::Arguments, 300, 1),
+        StreamKind::Item(Part::Reply, 1 << 40, 300),
+    ];
     let lines: Vec<String> =
         kinds.iter().map(|kind| format!("{:<24} # {kind:?}", hex(&kind.encode()))).collect();
     if regenerate() && !file("streams").exists() {

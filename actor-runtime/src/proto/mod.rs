@@ -22,6 +22,7 @@ pub(crate) mod fuzz;
 #[cfg(test)]
 mod golden;
 mod hello;
+mod items;
 mod machine;
 mod record;
 mod reply;
@@ -33,9 +34,10 @@ pub(crate) use call::{Bind, CallContext, CallHeader};
 use frame::kind;
 pub(crate) use frame::{Frame, FrameReader, RawFrames};
 pub(crate) use hello::{Grants, Hello, ServiceDigest, ServiceTable, VERSIONS};
+pub(crate) use items::{Part, Room, StreamId, put_length, take_length};
 pub(crate) use machine::{
     Abort, Account, CloseCode, Closing, Event, Expected, Lost, Machine, NewCall, Order, RefusedCall,
-    Settings, StreamWork,
+    Settings, StreamRoom, StreamWork,
 };
 pub(crate) use record::FrameError;
 pub(crate) use reply::ReplyHeader;

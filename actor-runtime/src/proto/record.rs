@@ -191,8 +191,8 @@ pub(super) struct Short {
 }
 
 impl Short {
-    /// Six records of a varint each.
-    const ROOM: usize = 6 * 12;
+    /// Seven records of a varint each.
+    const ROOM: usize = 7 * 12;
 
     pub(super) fn new() -> Self {
         Self { bytes: [0; Self::ROOM], length: 0 }

@@ -20,6 +20,8 @@ pub(crate) struct ReplyHeader {
     pub(crate) call: u64,
     /// The body comes on a stream of its own, and has this length.
     pub(crate) body_length: Option<u64>,
+    /// The reply is a stream, whose items come behind.
+    pub(crate) stream: bool,
     pub(crate) reply: WireReply,
 }
 
@@ -37,6 +39,7 @@ const BODY_LENGTH: u64 = 11;
 const REPLIED: u8 = 0;
 const APPLICATION_ERROR: u8 = 1;
 const FAILED: u8 = 2;
+const STREAM: u8 = 3;
 
 /// A text that does not fit is cut here: a panic message can be of any length.
 const MAX_TEXT: usize = 4096;
@@ -74,7 +77,16 @@ pub(super) fn encode_reply(
     Ok(None)
 }
 
-fn write_failure(frame: &mut FrameWriter<'_>, failure: &Failure) {
+/// Writes that a call ended with a stream.
+pub(super) fn encode_stream_reply(call: u64, out: &mut BytesMut) {
+    let mut frame = FrameWriter::new(out, kind::REPLY);
+    frame.varint(CALL, call);
+    frame.bytes(STATUS, &[STREAM]);
+    frame.finish_short();
+}
+
+/// A failure as records. Its tags are those of a `REPLY`.
+pub(super) fn write_failure(frame: &mut FrameWriter<'_>, failure: &Failure) {
     frame.bytes(KIND, &[failure.kind().code()]);
     frame.bytes(DELIVERY, &[failure.delivery().code()]);
     let texts = [
@@ -96,39 +108,84 @@ impl ReplyHeader {
     pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
         let (header, body) = split(rest)?;
         let (mut call, mut status, mut body_length) = (None, None, None);
-        let (mut kind, mut delivery) = (FailureKind::Internal, Delivery::Unknown);
-        let (mut detail, mut method, mut actor, mut endpoint) = ("", "", "", "");
-        let mut hops = Vec::new();
+        let mut failure = ReadFailure::default();
         for record in ReadRecords(header) {
             let (tag, value) = record?;
             match tag {
                 CALL => call = Some(varint(tag, value)?),
                 STATUS => status = Some(fixed::<1>(tag, value)?[0]),
-                KIND => kind = FailureKind::from_code(fixed::<1>(tag, value)?[0]),
-                DELIVERY => delivery = Delivery::from_code(fixed::<1>(tag, value)?[0]),
-                DETAIL => detail = text(tag, value)?,
-                METHOD => method = text(tag, value)?,
-                ACTOR => actor = text(tag, value)?,
                 BODY_LENGTH => body_length = Some(varint(tag, value)?),
-                ENDPOINT => endpoint = text(tag, value)?,
-                HOP if hops.len() < Link::MAX => {
-                    let ([], actor, method) = parts::<0>(tag, value)?;
-                    hops.push(Hop { actor: actor.to_owned(), method: method.to_owned() });
-                }
-                HOP => return Err(FrameError::Record(tag)),
-                _ => {}
+                _ => failure.record(tag, value)?,
             }
         }
-        let reply = match status.ok_or(FrameError::Missing(STATUS))? {
+        let status = status.ok_or(FrameError::Missing(STATUS))?;
+        let reply = match status {
             REPLIED => WireReply::Ended(Status::Replied, body.keep()),
+            STREAM => WireReply::Ended(Status::Replied, Bytes::new()),
             APPLICATION_ERROR => WireReply::Ended(Status::ApplicationError, body.keep()),
-            FAILED => {
-                let failure = Failure::new(kind, delivery, detail).about(method, actor, endpoint);
-                WireReply::Failed(failure.with_hops(hops))
-            }
+            FAILED => WireReply::Failed(failure.finish()),
             _ => return Err(FrameError::Record(STATUS)),
         };
-        Ok(Self { call: call.ok_or(FrameError::Missing(CALL))?, body_length, reply })
+        let call = call.ok_or(FrameError::Missing(CALL))?;
+        let body_length = if status == STREAM { None } else { body_length };
+        Ok(Self { call, body_length, stream: status == STREAM, reply })
+    }
+}
+
+/// A failure as its records are read.
+pub(super) struct ReadFailure<'a> {
+    /// Whether there was a record that says its kind.
+    pub(super) any: bool,
+    kind: FailureKind,
+    delivery: Delivery,
+    detail: &'a str,
+    method: &'a str,
+    actor: &'a str,
+    endpoint: &'a str,
+    hops: Vec<Hop>,
+}
+
+impl Default for ReadFailure<'_> {
+    fn default() -> Self {
+        Self {
+            any: false,
+            kind: FailureKind::Internal,
+            delivery: Delivery::Unknown,
+            detail: "",
+            method: "",
+            actor: "",
+            endpoint: "",
+            hops: Vec::new(),
+        }
+    }
+}
+
+impl<'a> ReadFailure<'a> {
+    /// Reads a record if it is one of a failure's.
+    pub(super) fn record(&mut self, tag: u64, value: &'a [u8]) -> Result<(), FrameError> {
+        match tag {
+            KIND => {
+                self.any = true;
+                self.kind = FailureKind::from_code(fixed::<1>(tag, value)?[0]);
+            }
+            DELIVERY => self.delivery = Delivery::from_code(fixed::<1>(tag, value)?[0]),
+            DETAIL => self.detail = text(tag, value)?,
+            METHOD => self.method = text(tag, value)?,
+            ACTOR => self.actor = text(tag, value)?,
+            ENDPOINT => self.endpoint = text(tag, value)?,
+            HOP if self.hops.len() < Link::MAX => {
+                let ([], actor, method) = parts::<0>(tag, value)?;
+                self.hops.push(Hop { actor: actor.to_owned(), method: method.to_owned() });
+            }
+            HOP => return Err(FrameError::Record(tag)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Failure {
+        let failure = Failure::new(self.kind, self.delivery, self.detail);
+        failure.about(self.method, self.actor, self.endpoint).with_hops(self.hops)
     }
 }
 
@@ -230,7 +287,7 @@ mod tests {
             frame.finish(&[]).unwrap();
             ReplyHeader::decode(&out.freeze().slice(5..)).map(|header| header.reply)
         };
-        assert_eq!(frame(3), Err(FrameError::Record(STATUS)));
+        assert_eq!(frame(4), Err(FrameError::Record(STATUS)));
         let unknown = Failure::new(FailureKind::Internal, Delivery::Unknown, "");
         assert_eq!(frame(FAILED), Ok(WireReply::Failed(unknown)));
     }

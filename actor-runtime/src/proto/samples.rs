@@ -5,11 +5,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    Bind, CallContext, CallHeader, Frame, Grants, Hello, ReplyHeader, ServiceDigest, ServiceTable, VERSIONS,
+    Bind, CallContext, CallHeader, Frame, Grants, Hello, Part, ReplyHeader, Room, ServiceDigest,
+    ServiceTable, VERSIONS,
     call::{encode_cancel, encode_release},
     credit::Credit,
     hello::{encode_ask, encode_goodbye},
-    reply::encode_reply,
+    items::{End, Items, encode_room, encode_stop},
+    reply::{encode_reply, encode_stream_reply},
 };
 use crate::{
     actor_id::{ActorId, NodeId},
@@ -65,6 +67,7 @@ pub(super) fn call() -> CallHeader {
         arrived: None,
         body_length: None,
         after: None,
+        stream: false,
         context: context(),
     }
 }
@@ -81,8 +84,15 @@ pub(super) fn failure() -> Failure {
 
 /// Every kind of frame, under the name of its file.
 pub(super) fn frames() -> Vec<(&'static str, Frame)> {
-    let reply = |call, body_length, reply| Frame::Reply(ReplyHeader { call, body_length, reply });
     let ended = |status, body: &'static [u8]| WireReply::Ended(status, Bytes::from_static(body));
+    let reply =
+        |call, body_length, reply| Frame::Reply(ReplyHeader { call, body_length, stream: false, reply });
+    let begins =
+        ReplyHeader { call: 300, body_length: None, stream: true, reply: ended(Status::Replied, b"") };
+    let items = |large, items: &'static [u8]| {
+        Frame::Items(Items { part: Part::Reply, call: 300, large, items: Bytes::from_static(items) })
+    };
+    let end = |part, failure| Frame::End(End { part, call: 300, failure });
     let bare = CallHeader { call: 1, method: 1, target: 1, ..CallHeader::default() };
     let now = CallHeader { context: CallContext { now: true, ..CallContext::default() }, ..bare.clone() };
     let large = CallHeader { body_length: Some(1 << 20), after: Some(299), ..call() };
@@ -93,15 +103,23 @@ pub(super) fn frames() -> Vec<(&'static str, Frame)> {
         ("bind-whoever", Frame::Bind(Bind { actor: None, ..bind() })),
         ("release", Frame::Release(300)),
         ("call", Frame::Call(call(), Bytes::from_static(b"arguments"))),
-        ("call-bare", Frame::Call(bare, Bytes::new())),
+        ("call-bare", Frame::Call(bare.clone(), Bytes::new())),
         ("call-again", Frame::Call(again, Bytes::from_static(b"arguments"))),
         ("call-now", Frame::Call(now, Bytes::from_static(b"arguments"))),
         ("call-large", Frame::Call(large, Bytes::new())),
+        ("call-stream", Frame::Call(CallHeader { stream: true, ..bare.clone() }, Bytes::new())),
         ("cancel", Frame::Cancel(300)),
         ("reply", reply(300, None, ended(Status::Replied, b"value"))),
         ("reply-application-error", reply(1, None, ended(Status::ApplicationError, b"\x01"))),
         ("reply-large", reply(300, Some(40_000), ended(Status::Replied, b""))),
         ("reply-failed", reply(1 << 40, None, WireReply::Failed(failure()))),
+        ("reply-stream", Frame::Reply(begins)),
+        ("items", items(None, b"\x03one\x00\x05three")),
+        ("items-large", items(Some(100_000), b"")),
+        ("end", end(Part::Arguments, None)),
+        ("end-failed", end(Part::Reply, Some(failure()))),
+        ("room", Frame::Room(Part::Reply, 300, Room { items: 512, bytes: 70_000 })),
+        ("stop", Frame::Stop(Part::Arguments, 300)),
         ("credit", Frame::Credit(Credit { target: 7, calls: 512, bytes: 70_000 })),
         ("hello", Frame::Hello(hello())),
         ("hello-of-a-client", Frame::Hello(Hello { address: None, ..hello() })),
@@ -121,10 +139,20 @@ pub(super) fn encode(frame: &Frame) -> Bytes {
         Frame::Release(target) => encode_release(*target, &mut out),
         Frame::Call(header, body) => header.encode(&header.context.encode(), body, &mut out).unwrap(),
         Frame::Cancel(call) => encode_cancel(*call, &mut out),
-        Frame::Reply(ReplyHeader { call, body_length: Some(length), reply: WireReply::Ended(status, _) }) => {
+        Frame::Reply(ReplyHeader {
+            call,
+            body_length: Some(length),
+            reply: WireReply::Ended(status, _),
+            ..
+        }) => {
             let body = Bytes::from(vec![0; usize::try_from(*length).unwrap()]);
             encode_reply(*call, &WireReply::Ended(*status, body), 0, &mut out).unwrap();
         }
+        Frame::Reply(ReplyHeader { call, stream: true, .. }) => encode_stream_reply(*call, &mut out),
+        Frame::Items(items) => items.encode(&mut out),
+        Frame::End(end) => end.encode(&mut out),
+        Frame::Room(part, call, room) => encode_room(*part, *call, *room, &mut out),
+        Frame::Stop(part, call) => encode_stop(*part, *call, &mut out),
         Frame::Reply(ReplyHeader { call, reply, .. }) => {
             encode_reply(*call, reply, usize::MAX, &mut out).unwrap();
         }

@@ -2,7 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::record::{put_varint, take_varint};
+use super::{
+    items::Part,
+    record::{put_varint, take_varint},
+};
 
 /// What a stream is for: the first bytes of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,20 +15,24 @@ pub(crate) enum StreamKind {
     /// The body of a call, by the caller's number of the call.
     CallBody(u64),
     ReplyBody(u64),
+    /// A long item: of the arguments or the reply of this call, and which of the long ones it is.
+    Item(Part, u64, u64),
 }
 
 impl StreamKind {
     pub(crate) fn encode(self) -> Bytes {
         let mut out = BytesMut::new();
-        let (kind, call) = match self {
-            Self::Control => (1, None),
-            Self::Lane => (2, None),
-            Self::CallBody(call) => (3, Some(call)),
-            Self::ReplyBody(call) => (4, Some(call)),
+        let (kind, numbers) = match self {
+            Self::Control => (1, [None, None]),
+            Self::Lane => (2, [None, None]),
+            Self::CallBody(call) => (3, [Some(call), None]),
+            Self::ReplyBody(call) => (4, [Some(call), None]),
+            Self::Item(Part::Arguments, call, item) => (5, [Some(call), Some(item)]),
+            Self::Item(Part::Reply, call, item) => (6, [Some(call), Some(item)]),
         };
         put_varint(&mut out, kind);
-        if let Some(call) = call {
-            put_varint(&mut out, call);
+        for number in numbers.into_iter().flatten() {
+            put_varint(&mut out, number);
         }
         out.freeze()
     }
@@ -47,6 +54,12 @@ impl StreamKind {
                 (Some(call), _) => Self::ReplyBody(call),
                 (None, _) => return Ok(None),
             },
+            5 | 6 => {
+                let part = if kind == 5 { Part::Arguments } else { Part::Reply };
+                let Some(call) = number(&mut rest)? else { return Ok(None) };
+                let Some(item) = number(&mut rest)? else { return Ok(None) };
+                Self::Item(part, call, item)
+            }
             kind => return Err(kind),
         };
         let taken = bytes.len() - rest.len();
@@ -65,7 +78,7 @@ mod tests {
     fn a_stream_of_an_unknown_kind_is_known_for_one_and_no_number_is_waited_for_forever() {
         let decode = |bytes: &[u8]| StreamKind::decode(&mut Bytes::copy_from_slice(bytes));
         assert_eq!(decode(&[]), Ok(None));
-        assert_eq!(decode(&[5]), Err(5));
+        assert_eq!(decode(&[7]), Err(7));
         assert_eq!(decode(&[0]), Err(0));
         assert_eq!(decode(&[0x80; 9]), Ok(None));
         assert_eq!(decode(&[0x80; 10]), Err(0));

@@ -26,6 +26,7 @@ impl<'a> Line<'a> {
         match schema {
             Schema::Option(inner) => self.wrapped("Option<", inner, ">", f),
             Schema::Sequence(inner) => self.wrapped("Vec<", inner, ">", f),
+            Schema::Stream(inner) => self.wrapped("Stream<", inner, ">", f),
             Schema::Array { element, length } => {
                 self.wrapped("[", element, "", f)?;
                 write!(f, "; {length}]")

@@ -74,6 +74,7 @@ mod tag {
     pub(super) const ARGUMENTS: u8 = 26;
     pub(super) const REPLY: u8 = 27;
     pub(super) const ERROR: u8 = 28;
+    pub(super) const STREAM: u8 = 29;
 }
 
 /// The canonical form, hashed as it is written.
@@ -111,6 +112,7 @@ impl Form {
             Schema::Unit => self.tag(tag::UNIT),
             Schema::Option(inner) => self.tagged(tag::OPTION, inner),
             Schema::Sequence(inner) => self.tagged(tag::SEQUENCE, inner),
+            Schema::Stream(inner) => self.tagged(tag::STREAM, inner),
             Schema::Map { key, value } => {
                 self.tagged(tag::MAP, key);
                 self.schema(value);

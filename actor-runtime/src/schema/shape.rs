@@ -45,6 +45,8 @@ pub enum Schema {
     Option(Box<Self>),
     /// A length and that many elements.
     Sequence(Box<Self>),
+    /// Nothing here: any number of items, which come one by one. Only a whole argument or a whole reply.
+    Stream(Box<Self>),
     /// A length and that many pairs.
     Map {
         /// The first of each pair.
@@ -152,9 +154,10 @@ impl Schema {
     /// The schemas that stand directly in this one.
     pub(super) fn parts(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
         match self {
-            Self::Option(inner) | Self::Sequence(inner) | Self::Array { element: inner, .. } => {
-                Box::new(std::iter::once(&**inner))
-            }
+            Self::Option(inner)
+            | Self::Sequence(inner)
+            | Self::Stream(inner)
+            | Self::Array { element: inner, .. } => Box::new(std::iter::once(&**inner)),
             Self::Map { key, value } => Box::new([&**key, &**value].into_iter()),
             Self::Tuple(elements) => Box::new(elements.iter()),
             Self::Struct { fields, .. } => fields.parts(),

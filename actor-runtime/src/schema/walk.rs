@@ -79,7 +79,8 @@ impl<'s> Walk<'_, 's> {
                 let length = self.length()?;
                 self.take(length, "byte string").map(drop)
             }
-            Schema::Unit => Ok(()),
+            // Its items are not among these bytes.
+            Schema::Unit | Schema::Stream(_) => Ok(()),
             Schema::Option(inner) => match self.byte_below_2("option")? {
                 true => self.schema(inner),
                 false => Ok(()),

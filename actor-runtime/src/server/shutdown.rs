@@ -75,10 +75,26 @@ impl ActorServer {
         let mut ending = Ending::new(actors);
         let until = node.now() + grace;
         ending.wait(node.sleep_until(until)).await;
+        // A stream is not a turn: it may go on when its actor has ended.
+        tokio::select! {
+            biased;
+            () = node.producers().idle() => {}
+            () = node.sleep_until(until) => {}
+        }
         self.end_builtin(until).await;
-        let cut_off = ending.left();
+        let mut cut_off = ending.left();
+        cut_off.extend(node.producers().actors());
+        cut_off.sort_unstable();
+        cut_off.dedup();
         self.kill(&StopReason::Shutdown);
-        ending.wait(node.sleep_until(node.now() + LAST_WORDS)).await;
+        let last_words = node.now() + LAST_WORDS;
+        ending.wait(node.sleep_until(last_words)).await;
+        node.producers().stop(&StopReason::Shutdown);
+        tokio::select! {
+            biased;
+            () = node.producers().idle() => {}
+            () = node.sleep_until(last_words) => {}
+        }
         let listening = lock(&self.listening).take();
         let links = self.hang_up(&StopReason::Shutdown);
         let closed = async {
@@ -129,6 +145,7 @@ impl ActorServer {
         for target in self.node.directory().leave(&self.address()).unwrap_or_default() {
             target.kill(reason.clone());
         }
+        self.node.producers().stop(reason);
     }
 
     /// Ends the connections that others made. Those that were made from here stay, for the node's own calls, and serve
@@ -192,7 +209,7 @@ impl Ending {
 pub struct ShutdownError {
     /// How much time there was.
     pub grace: Duration,
-    /// The actors that were ended before their queues were empty.
+    /// The actors that were ended before their queues were empty, and those whose streams were.
     pub cut_off: Vec<String>,
     /// Those among them that have not ended yet: their handlers do not await.
     pub blocked: Vec<String>,

@@ -20,8 +20,6 @@ mod tables;
 
 use std::future::Future;
 
-use bytes::Bytes;
-
 pub use access::SharedRef;
 pub use description::{ArgumentDescription, MethodDescription, ServiceDescription};
 pub(crate) use method::IDENTIFY;
@@ -31,7 +29,10 @@ pub use plain::{NotResult, PlainReply};
 pub use services::{Services, Turn, TurnEnd, check_part};
 pub(crate) use tables::{MethodTable, MethodTables};
 
-use crate::codec::{CodecError, Encoder};
+use crate::{
+    codec::{CodecError, Decoder, Encoder},
+    stream::AnyStreaming,
+};
 
 /// A service: what `#[actor_service]` on a trait `Foo` calls `FooService`.
 pub trait Service: Send + Sync + 'static {
@@ -84,7 +85,7 @@ pub trait Request: Send + Sized + 'static {
     ///
     /// # Errors
     /// [`CodecError::UnknownMethod`], [`CodecError::Decode`] and [`CodecError::Trailing`].
-    fn decode(id: u32, body: Bytes) -> Result<Self, CodecError>;
+    fn decode(id: u32, body: impl Into<Decoder>) -> Result<Self, CodecError>;
 }
 
 /// A reply as a value: what the macro calls `FooResponse`.
@@ -102,7 +103,13 @@ pub trait Response: Send + Sized + 'static {
     ///
     /// # Errors
     /// [`CodecError::UnknownMethod`], [`CodecError::UnexpectedError`], [`CodecError::Decode`] and [`CodecError::Trailing`].
-    fn decode(id: u32, status: Status, body: Bytes) -> Result<Self, CodecError>;
+    fn decode(id: u32, status: Status, body: impl Into<Decoder>) -> Result<Self, CodecError>;
+
+    /// The stream that is this reply, if it is one.
+    #[doc(hidden)]
+    fn stream(&mut self) -> Option<&mut dyn AnyStreaming> {
+        None
+    }
 }
 
 /// How a call that ran to its end did end.

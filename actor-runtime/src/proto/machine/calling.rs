@@ -11,7 +11,7 @@ use super::{
 use crate::{
     call::{Delivery, Failure, FailureKind, WireReply},
     proto::{
-        CallHeader, Grants, ReplyHeader, StreamKind,
+        CallHeader, Grants, Part, ReplyHeader, StreamId, StreamKind,
         call::{Bind, encode_cancel, encode_release},
         credit::Credit,
         record::MAX_NAME,
@@ -87,9 +87,11 @@ pub(crate) struct NewCall {
     /// [`CallContext::encode`](crate::proto::CallContext::encode).
     pub(crate) context: Bytes,
     pub(crate) body: Bytes,
+    /// Whether a stream is among the arguments.
+    pub(crate) stream: bool,
 }
 
-/// The longest envelope of a call without its context: the numbers of six records.
+/// The longest envelope of a call without its context: the numbers of seven records.
 const LONGEST_FIXED: usize = 80;
 
 /// A call that was not taken.
@@ -117,6 +119,11 @@ impl<C, I> Machine<C, I> {
         }
     }
 
+    /// The number of the next call that is taken.
+    pub(crate) fn next_call(&self) -> u64 {
+        self.calling.last + 1
+    }
+
     /// Sends a call, or keeps it until there is credit for it. Gives its number.
     pub(crate) fn call(
         &mut self,
@@ -137,6 +144,9 @@ impl<C, I> Machine<C, I> {
             self.calling.large.insert(large_in, number);
         }
         let target = call.target;
+        if call.stream {
+            self.streams.announce(number);
+        }
         let at_once = self.calling.targets.get(&target).is_some_and(|target| target.queue.is_empty())
             && self.has_credit(target);
         let state = if at_once {
@@ -165,6 +175,7 @@ impl<C, I> Machine<C, I> {
     /// Nobody waits for the end of this call any more. Gives it, unless it had ended.
     pub(crate) fn cancel(&mut self, number: u64) -> Option<C> {
         let Ours { keep, state, .. } = self.calling.take(number)?;
+        self.streams.drop_outgoing(StreamId::outgoing(Part::Arguments, number), &mut self.out);
         if !self.is_ending() {
             match state {
                 State::Queued(call, _) => self.calling.purge(call.target),
@@ -223,6 +234,10 @@ impl<C, I> Machine<C, I> {
         {
             return refused(FailureKind::Stopped, reason.clone());
         }
+        if call.stream && self.streams.is_full() {
+            let detail = "too many streams are open on this connection; end some first";
+            return refused(FailureKind::Overloaded, detail.to_owned());
+        }
         if !within(&peer.grants, call.body.len() as u64) {
             let detail = format!(
                 "the arguments have {} bytes and the callee takes {}; send them in parts, or raise its \
@@ -268,6 +283,7 @@ impl<C, I> Machine<C, I> {
             arrived: None,
             body_length: own_stream.then_some(length),
             after: self.calling.large.before(order, number),
+            stream: call.stream,
             context: crate::proto::CallContext::default(),
         };
         if let Some(target) = self.calling.targets.get_mut(&call.target) {
@@ -381,7 +397,7 @@ impl<C> Calling<C> {
         grants: &Grants,
         events: &mut Vec<Event<C, I>>,
     ) -> Result<(), Violation> {
-        let ReplyHeader { call, body_length, reply } = header;
+        let ReplyHeader { call, body_length, stream, reply } = header;
         if call > self.last || call == 0 {
             return Err(Violation::protocol(format!("a reply to call {call}, which was not made")));
         }
@@ -406,9 +422,19 @@ impl<C> Calling<C> {
             (Some(length), WireReply::Ended(status, _), _) => {
                 ours.state = State::Replied { status: *status, length };
             }
+            _ if stream => {
+                if let Some(ours) = self.take(call) {
+                    events.push(Event::Begun(ours.keep, call));
+                }
+            }
             _ => events.extend(self.ended(call, reply)),
         }
         Ok(())
+    }
+
+    /// Whether a call of ours has had this number.
+    pub(super) fn was_made(&self, call: u64) -> bool {
+        call != 0 && call <= self.last
     }
 
     pub(super) fn body_expected(&self, call: u64) -> Option<Expected> {

@@ -121,6 +121,7 @@ impl<C, I> Machine<C, I> {
 
     /// The driver has taken what was to be written: credit that was held back can go.
     pub(crate) fn lane_was_taken(&mut self) {
+        self.streams.release();
         if std::mem::take(&mut self.out.credit_held) {
             self.tell_credit();
         }

@@ -24,6 +24,7 @@ mod credit;
 mod order;
 mod outbox;
 mod serving;
+mod streaming;
 #[cfg(test)]
 mod tests;
 
@@ -37,18 +38,23 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    CallHeader, Frame, FrameError, Grants, Hello, ServiceDigest, ServiceTable,
+    CallHeader, Frame, FrameError, Grants, Hello, Part, ServiceDigest, ServiceTable, StreamId,
     call::Bind,
     hello::{encode_ask, encode_goodbye},
     record::MAX_NAME,
 };
-use crate::call::{Delivery, WireReply};
+use crate::{
+    call::{Delivery, Failure, WireReply},
+    stream::Piece,
+};
 use calling::Calling;
 pub(crate) use calling::{NewCall, RefusedCall};
 pub(crate) use credit::Account;
 pub(crate) use order::Order;
 pub(crate) use outbox::{Abort, Closing, Outbox, StreamWork};
 use serving::Serving;
+pub(crate) use streaming::StreamRoom;
+use streaming::Streams;
 
 /// What a machine does on its own account.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +79,7 @@ pub(crate) struct Machine<C, I> {
     ended: bool,
     calling: Calling<C>,
     serving: Serving<I>,
+    streams: Streams,
     services: BTreeMap<String, u64>,
     /// Whether somebody looks after the deadlines of our calls. The machine does not: it only remembers.
     watched: bool,
@@ -103,6 +110,16 @@ pub(crate) enum Event<C, I> {
     Unbegun(u32, u64),
     /// The end of a call of ours.
     Reply(C, WireReply),
+    /// A call of ours is answered with a stream, under the number of the call.
+    Begun(C, u64),
+    /// Some of a stream that comes to this side.
+    Items(StreamId, Piece),
+    /// The end of one; with a failure if it broke off.
+    StreamEnd(StreamId, Option<Failure>),
+    /// The reader of a stream that is to leave from this side has asked for it.
+    StreamAsked(StreamId),
+    /// Nobody reads a stream that leaves from this side.
+    Stopped(StreamId),
     /// A call of ours that was not sent, and will not be: the peer took leave.
     Returned(C),
     Service(ServiceDigest),
@@ -167,6 +184,7 @@ impl<C, I> Machine<C, I> {
             left: false,
             ended: false,
             calling: Calling::default(),
+            streams: Streams::default(),
             services: BTreeMap::new(),
             watched: false,
             out,
@@ -257,10 +275,47 @@ impl<C, I> Machine<C, I> {
             Frame::Release(target) => self.serving.release(target, events),
             Frame::Call(mut header, body) => {
                 header.arrived = Some(now);
-                self.serving.call(header, body, events)
+                let (call, stream) = (header.call, header.stream);
+                if self.streams.has(call) {
+                    return self.violated(
+                        CloseCode::Protocol,
+                        format!("call {call} was made before, and its stream has not ended"),
+                    );
+                }
+                self.serving
+                    .call(header, body, events)
+                    .and_then(|()| if stream { self.streams.announced(call) } else { Ok(()) })
             }
-            Frame::Cancel(call) => self.serving.cancel(call, &mut self.out, events),
-            Frame::Reply(header) => self.calling.reply(header, &self.local.grants, events),
+            Frame::Cancel(call) => {
+                let cancelled = self.serving.cancel(call, &mut self.out, events);
+                self.streams.cancelled(call, &mut self.out, events);
+                cancelled
+            }
+            Frame::Reply(header) => {
+                let (call, stream) = (header.call, header.stream);
+                let failed = matches!(&header.reply, WireReply::Failed(failure) if failure.delivery() == Delivery::NotDelivered);
+                if failed {
+                    // Nobody has asked for its stream, and nobody will.
+                    self.streams.drop_outgoing(StreamId::outgoing(Part::Arguments, call), &mut self.out);
+                }
+                let replied = self.calling.reply(header, &self.local.grants, events);
+                if stream && matches!(events.last(), Some(Event::Begun(_, begun)) if *begun == call) {
+                    self.streams.begun(call);
+                }
+                replied
+            }
+            Frame::Items(items) => self
+                .known(items.part, items.call)
+                .and_then(|()| self.streams.items(items, &self.local.grants, events)),
+            Frame::End(end) => self.known(end.part, end.call).and_then(|()| self.streams.end(end, events)),
+            Frame::Room(part, call, room) => {
+                self.streams.room(part, call, room, events);
+                Ok(())
+            }
+            Frame::Stop(part, call) => {
+                self.streams.stop(part, call, &mut self.out, events);
+                Ok(())
+            }
             Frame::Credit(credit) => {
                 self.calling.credit(credit);
                 self.send_queued(now, Some(credit.target));
@@ -270,6 +325,16 @@ impl<C, I> Machine<C, I> {
         };
         if let Err(Violation(code, reason)) = taken {
             self.violated(code, reason);
+        }
+    }
+
+    /// Items of a reply belong to a call that was made.
+    fn known(&self, part: Part, call: u64) -> Result<(), Violation> {
+        match part {
+            Part::Reply if !self.calling.was_made(call) => {
+                Err(Violation::protocol(format!("items for call {call}, which was not made")))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -349,6 +414,7 @@ impl<C, I> Machine<C, I> {
         self.ended = true;
         let calls = self.calling.end(&self.out);
         let served = self.serving.end();
+        self.streams.clear();
         self.out.end();
         (calls, served)
     }
@@ -363,6 +429,7 @@ impl<C, I> Machine<C, I> {
         assert!(bound.values().all(|target| target.calls <= calls && target.bytes < bytes + message));
         assert!(theirs.len() <= (targets * calls) as usize + handed_out, "calls of theirs: {}", theirs.len());
         assert!(self.services.len() <= MAX_SERVICES);
+        self.streams.check_bounds();
         let frame = super::frame::MAX_FRAME as usize;
         assert!(self.out.lane.len() <= self.settings.max_backlog + frame || self.is_ending());
         assert!(self.out.reply_bytes() <= self.settings.max_backlog as u64 + message);
@@ -375,6 +442,12 @@ impl<C, I> Machine<C, I> {
         match body {
             super::StreamKind::CallBody(call) => self.serving.body_expected(call),
             super::StreamKind::ReplyBody(call) => Some(self.calling.body_expected(call)?),
+            super::StreamKind::Item(part, call, number) => {
+                // Items of arguments come when they were asked for. Those of a reply may come before it.
+                let reply = part == Part::Reply && self.calling.body_expected(call).is_none();
+                let unknown = if reply { None } else { Some(Expected::Nothing) };
+                self.streams.item_expected(StreamId::incoming(part, call), number, unknown)
+            }
             _ => Some(Expected::Nothing),
         }
     }
@@ -396,6 +469,12 @@ impl<C, I> Machine<C, I> {
                 }
             }
             super::StreamKind::ReplyBody(call) => self.calling.body_arrived(call, body, events),
+            super::StreamKind::Item(part, call, number) => {
+                let id = StreamId::incoming(part, call);
+                if let Err(Violation(code, reason)) = self.streams.item_arrived(id, number, body, events) {
+                    self.violated(code, reason);
+                }
+            }
             _ => {}
         }
     }
@@ -406,6 +485,12 @@ impl<C, I> Machine<C, I> {
         match kind {
             super::StreamKind::ReplyBody(call) if !self.is_ending() => self.calling.body_failed(call, events),
             super::StreamKind::CallBody(call) => self.serving.body_failed(call),
+            super::StreamKind::Item(part, call, number) if !self.is_ending() => {
+                let id = StreamId::incoming(part, call);
+                if let Some(Expected::Bytes(_)) = self.streams.item_expected(id, number, None) {
+                    self.streams.item_failed(id, &mut self.out, events);
+                }
+            }
             _ => {}
         }
     }

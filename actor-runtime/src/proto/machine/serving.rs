@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{Abort, Account, ByNumber, Event, Expected, Machine, Outbox, Violation, within};
 use crate::{
     call::{Delivery, Failure, FailureKind, WireReply},
-    proto::{CallHeader, Grants, StreamKind, call::Bind, reply::encode_reply},
+    proto::{CallHeader, Grants, Part, StreamId, StreamKind, call::Bind, reply::encode_reply},
 };
 
 pub(super) struct Serving<I> {
@@ -180,6 +180,16 @@ impl<I> Serving<I> {
         Ok(())
     }
 
+    /// Whether a call waits for its reply.
+    pub(super) fn is_served(&self, number: u64) -> bool {
+        self.calls.contains_key(&number)
+    }
+
+    /// It has it.
+    pub(super) fn answered(&mut self, number: u64) {
+        self.take(number);
+    }
+
     /// A call is over.
     fn take(&mut self, number: u64) -> Option<Theirs<I>> {
         let call = self.calls.remove(&number)?;
@@ -329,6 +339,10 @@ impl<C, I> Machine<C, I> {
     pub(crate) fn reply(&mut self, number: u64, reply: &WireReply) {
         if self.serving.take(number).is_none() || self.is_ending() {
             return;
+        }
+        if matches!(reply, WireReply::Failed(failure) if failure.delivery() == Delivery::NotDelivered) {
+            // Nobody has asked for the stream among its arguments: the caller may send it elsewhere.
+            self.streams.drop_incoming(StreamId::incoming(Part::Arguments, number));
         }
         let own_stream = self.settings.own_stream;
         let written = match reply {

@@ -102,7 +102,7 @@ impl<'de> DeserializeSeed<'de> for Follow<'_> {
                 let schema = enclosing.pop().ok_or_else(|| D::Error::custom("no such level"))?;
                 Follow { schema, enclosing }.deserialize(from)
             }
-            Schema::Opaque { .. } => from.deserialize_any(self),
+            Schema::Stream(_) | Schema::Opaque { .. } => from.deserialize_any(self),
         }
     }
 }

@@ -83,7 +83,7 @@ fn read<'s>(schema: &'s Schema, enclosing: &mut Enclosing<'s>, rest: &mut &[u8])
             assert_eq!(name, found);
             read(target, &mut outer, rest)?
         }
-        Schema::Opaque { .. } => return None,
+        Schema::Stream(_) | Schema::Opaque { .. } => return None,
     })
 }
 

@@ -10,6 +10,7 @@ use crate::{
     actor_id::ActorId,
     call::{AnyCall, Delivery, Failure, FailureKind, Far, Leave, Refused, Tried, WireReply},
     node::{Node, deadlines::Sweep},
+    panics::discard,
     proto::{Bind, CallContext, NewCall, Order, RefusedCall},
     sync::lock,
 };
@@ -29,6 +30,8 @@ pub(crate) struct Binding {
 
 /// A call that was sent, or waits for credit.
 pub(crate) struct Sent {
+    /// What the link calls it by.
+    pub(super) number: u64,
     pub(super) call: Arc<dyn AnyCall>,
     pub(super) tried: Option<Box<Tried>>,
     pub(super) client: Weak<dyn Reroute>,
@@ -84,20 +87,25 @@ impl Link {
     }
 
     /// A reply came.
-    pub(super) fn receive(sent: Sent, reply: WireReply) {
+    pub(super) fn receive(&self, sent: Sent, reply: WireReply) {
         match reply {
-            WireReply::Failed(failure) => sent.failed(failure),
+            WireReply::Failed(failure) => self.failed(sent, failure),
             reply => sent.call.receive(reply),
         }
     }
 }
 
-impl Sent {
-    /// It did not run to its end. Its client says whether it is tried again.
-    pub(super) fn failed(self, failure: Failure) {
-        let Self { call, tried, client, binding } = self;
+impl Link {
+    /// A call did not run to its end. Its client says whether it is tried again.
+    pub(super) fn failed(&self, sent: Sent, failure: Failure) {
+        if failure.delivery() == Delivery::NotDelivered {
+            self.give_back(&sent);
+        }
+        let Sent { call, tried, client, binding, .. } = sent;
         let from = binding.actor;
         match client.upgrade() {
+            // What was read of a stream cannot be read again.
+            _ if call.is_spent() => call.receive(WireReply::Failed(failure)),
             Some(client) => client.reroute(Refused { call, failure }, tried, from),
             None => call.receive(WireReply::Failed(failure)),
         }
@@ -117,6 +125,7 @@ impl Binding {
                 return Ok(());
             }
         };
+        let mut stream = call.take_stream();
         let head = call.head();
         let caller = head.caller.as_ref().and_then(|caller| caller.actor);
         let again = tried.as_ref().is_some_and(|tried| tried.is_unknown());
@@ -134,18 +143,30 @@ impl Binding {
             deadline: std_deadline(head.deadline),
             context: context.encode(),
             body,
+            stream: stream.is_some(),
         };
         let deadline = head.deadline;
-        let sent = Sent { call: call.clone(), tried: tried.take(), client, binding: self.clone() };
+        let mut sent =
+            Sent { number: 0, call: call.clone(), tried: tried.take(), client, binding: self.clone() };
         let (taken, watch) = self.link.sending(|machine| {
-            let room = !head.now || machine.has_room(self.target);
-            let taken = if room {
-                machine.call(now.into_std(), new, order, sent)
-            } else {
-                Err(RefusedCall { keep: sent, failure: self.no_room() })
-            };
+            if head.now && !machine.has_room(self.target) {
+                let refused = RefusedCall { keep: sent, failure: self.no_room() };
+                return (Err(refused), !machine.set_watched(true));
+            }
+            sent.number = machine.next_call();
+            let number = sent.number;
+            let taken = machine.call(now.into_std(), new, order, sent);
+            // Under the lock: it may be asked for at once.
+            if taken.is_ok()
+                && let Some(stream) = stream.take()
+            {
+                self.link.keep(number, stream);
+            }
             (taken, !machine.set_watched(true))
         });
+        if let Some(stream) = stream {
+            call.put_stream(stream);
+        }
         match taken {
             Ok(number) => {
                 let far = Far { link: self.link.clone(), call: number };
@@ -193,7 +214,9 @@ impl Drop for Binding {
 impl Leave for Link {
     fn left(&self, call: u64) {
         let cancelled = self.with(|machine| machine.cancel(call));
+        let stream = self.unasked(call);
         drop(cancelled);
+        discard(stream);
     }
 }
 

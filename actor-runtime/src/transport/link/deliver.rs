@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::{
     call::AnyCall,
     node::Node,
     panics::text_of,
-    proto::{CloseCode, Closing, Event, Expected, Frame, FrameError, StreamKind, StreamWork},
+    proto::{CloseCode, Closing, Event, Expected, Frame, FrameError, Part, StreamId, StreamKind, StreamWork},
     sync::lock,
 };
 
@@ -117,13 +117,15 @@ impl Link {
     }
 
     pub(crate) fn poll_lane(&self, cx: &Context<'_>) -> Poll<Bytes> {
-        self.look(|machine| {
+        let (taken, writers) = self.look(|machine| {
             let taken = machine.out.poll_lane(cx);
             if taken.is_ready() {
                 machine.lane_was_taken();
             }
-            taken
-        })
+            (taken, machine.take_woken())
+        });
+        writers.into_iter().for_each(Waker::wake);
+        taken
     }
 
     /// A body with so many bytes of a reply is about to be sent.
@@ -154,8 +156,10 @@ impl Link {
             // The node is going away: what callers wait for comes to them all the same.
             for event in events {
                 match event {
-                    Event::Reply(sent, reply) => Self::receive(sent, reply),
+                    Event::Reply(sent, reply) => self.receive(sent, reply),
                     Event::Returned(sent) => self.returned(sent),
+                    Event::Items(id, piece) => self.items(id, piece),
+                    Event::StreamEnd(id, end) => self.end_reader(id, end),
                     _ => {}
                 }
             }
@@ -179,7 +183,14 @@ impl Link {
     fn tell_one(&self, event: Happened, link: &Arc<Self>, node: &Node, now: Instant, inbound: &mut Inbound) {
         match event {
             Event::Call(header, body) => inbound.take(link, node, now, header, body),
-            Event::Reply(sent, reply) => Self::receive(sent, reply),
+            Event::Reply(sent, reply) => self.receive(sent, reply),
+            Event::Begun(sent, call) => {
+                sent.call.receive_stream(link.reader(StreamId::incoming(Part::Reply, call)));
+            }
+            Event::Items(id, piece) => self.items(id, piece),
+            Event::StreamEnd(id, end) => self.end_reader(id, end),
+            Event::StreamAsked(id) => link.asked(node, id),
+            Event::Stopped(id) => self.stopped(id),
             Event::Bound(bind, account) => inbound.bound(bind, account),
             Event::Released(target) => inbound.released(target),
             Event::Unbegun(target, length) => inbound.unbegun(self, target, length),

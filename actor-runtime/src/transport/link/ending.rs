@@ -59,8 +59,9 @@ impl Link {
             ended
         });
         for Lost { call, delivery } in calls {
-            call.failed(failure(delivery));
+            self.failed(call, failure(delivery));
         }
+        self.end_streams(failure);
         for call in served.iter().filter_map(Weak::upgrade) {
             // What is remembered goes on to its end: another attempt may come to ask for it.
             if call.head().number == 0 || !call.head().method.dedup {
@@ -73,6 +74,6 @@ impl Link {
     pub(super) fn returned(&self, sent: Sent) {
         let detail = format!("{} took leave before the call was sent", self.far());
         let failure = Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail);
-        sent.failed(failure);
+        self.failed(sent, failure);
     }
 }

@@ -13,6 +13,7 @@ mod inbox;
 mod relay;
 mod schemas;
 mod served;
+mod streams;
 
 use std::{
     collections::HashMap,
@@ -63,6 +64,8 @@ pub(crate) struct Link {
     /// The numbers that were given to actors of the other side.
     bindings: Mutex<Bindings>,
     tables: Mutex<schemas::Tables>,
+    /// The ends of streams that are on this side.
+    streams: Mutex<streams::Ends>,
     progress: Signal<Progress>,
     /// Whether callers that got their replies together run now: what they send next leaves together.
     burst: AtomicBool,
@@ -136,6 +139,7 @@ impl Link {
             inbound: Mutex::default(),
             bindings: Mutex::default(),
             tables: Mutex::default(),
+            streams: Mutex::default(),
             progress: Signal::new(Progress::Opening),
             carried: Signal::new(true),
             burst: AtomicBool::new(false),
@@ -199,9 +203,10 @@ impl Link {
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Wire) -> T) -> T {
         let mut machine = lock(&self.machine);
         let result = act(&mut machine);
-        let woken = machine.out.woken();
+        let (woken, writers) = (machine.out.woken(), machine.take_woken());
         drop(machine);
         wake(woken);
+        writers.into_iter().for_each(Waker::wake);
         result
     }
 

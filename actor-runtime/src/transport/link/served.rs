@@ -21,8 +21,9 @@ use crate::{
     },
     cork,
     node::{Node, clock},
-    proto::{Account, Bind, CallHeader, ServiceDigest, ServiceTable},
+    proto::{Account, Bind, CallHeader, Part, ServiceDigest, ServiceTable, StreamId},
     service::{IDENTIFY, Status},
+    stream::Outgoing,
 };
 
 /// What a node serves, as calls from elsewhere find it.
@@ -104,6 +105,16 @@ impl ReplySink for Served {
             remembered.ended(&reply);
         }
         self.answer(&reply);
+    }
+
+    fn send_stream(&self, stream: Outgoing) {
+        self.begun();
+        if let Some(remembered) = &self.remembered {
+            let detail = "the reply was a stream, which cannot be given a second time";
+            let given = Failure::new(FailureKind::Cancelled, Delivery::Executed, detail);
+            remembered.ended(&WireReply::Failed(given));
+        }
+        self.link.serve_stream(self.call, stream);
     }
 }
 
@@ -204,7 +215,11 @@ impl Inbound {
         if bound.arrived.is_empty() {
             self.touched.push(header.target);
         }
-        bound.arrived.push((header.call, Arc::new(InboundCall::new(head, body, served))));
+        let mut call = InboundCall::new(head, body, served);
+        if header.stream {
+            call = call.with_stream(link.reader(StreamId::incoming(Part::Arguments, header.call)));
+        }
+        bound.arrived.push((header.call, Arc::new(call)));
     }
 
     /// Hands over what was taken, to each actor at once.

@@ -58,7 +58,7 @@ fn large(call: u64, target: u32, length: u64, after: Option<u64>) -> Frame {
 
 fn reply(call: u64) -> Frame {
     let reply = WireReply::Ended(Status::Replied, Bytes::new());
-    Frame::Reply(ReplyHeader { call, body_length: None, reply })
+    Frame::Reply(ReplyHeader { call, body_length: None, stream: false, reply })
 }
 
 #[track_caller]
@@ -288,7 +288,7 @@ fn replies_to_calls_that_were_not_made_or_not_sent_or_that_have_one() {
     let target = machine.target(bind("a")).unwrap();
     machine.call(start(), new_call(target, Bytes::new()), None, 7).unwrap();
     let ended = WireReply::Ended(Status::Replied, Bytes::new());
-    let large = Frame::Reply(ReplyHeader { call: 1, body_length: Some(100), reply: ended });
+    let large = Frame::Reply(ReplyHeader { call: 1, body_length: Some(100), stream: false, reply: ended });
     assert!(lane(&mut machine, large).is_empty());
     lane(&mut machine, reply(1));
     closed(&machine, CloseCode::Protocol, "second reply");
@@ -312,7 +312,8 @@ fn a_reply_that_is_longer_than_wanted_ends_its_call_and_nothing_is_read_of_it() 
     let target = machine.target(bind("a")).unwrap();
     machine.call(start(), new_call(target, Bytes::new()), None, 7).unwrap();
     let ended = WireReply::Ended(Status::Replied, Bytes::new());
-    let reply = Frame::Reply(ReplyHeader { call: 1, body_length: Some(u64::MAX), reply: ended });
+    let reply =
+        Frame::Reply(ReplyHeader { call: 1, body_length: Some(u64::MAX), stream: false, reply: ended });
     let events = lane(&mut machine, reply);
     let [Event::Reply(7, WireReply::Failed(failure))] = &events[..] else { panic!("{events:?}") };
     assert_eq!((failure.kind(), failure.delivery()), (FailureKind::TooLarge, Delivery::Executed));
@@ -467,7 +468,10 @@ fn after_a_violation_nothing_is_processed() {
     let target = machine.target(bind("a")).unwrap();
     machine.call(start(), new_call(target, Bytes::new()), None, 7).unwrap();
     let ended = WireReply::Ended(Status::Replied, Bytes::new());
-    lane(&mut machine, Frame::Reply(ReplyHeader { call: 1, body_length: Some(10), reply: ended }));
+    lane(
+        &mut machine,
+        Frame::Reply(ReplyHeader { call: 1, body_length: Some(10), stream: false, reply: ended }),
+    );
     machine.violated(CloseCode::Protocol, "enough");
     machine.violated(CloseCode::Limit, "the first reason counts");
     let mut events = lane(&mut machine, call(1, 1, 0));

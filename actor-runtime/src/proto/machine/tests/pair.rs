@@ -118,7 +118,7 @@ pub(super) fn bind(name: &str) -> Bind {
 }
 
 pub(super) fn new_call(target: u32, body: Bytes) -> NewCall {
-    NewCall { target, method: 5, deadline: None, context: Bytes::new(), body }
+    NewCall { target, method: 5, deadline: None, context: Bytes::new(), body, stream: false }
 }
 
 impl Pair {
@@ -409,6 +409,11 @@ impl Pair {
                 assert!(!self.over(token).seen, "a call came back that the peer has seen");
             }
             Event::Goodbye(_) => self.sides[at].leaving = true,
+            Event::Begun(..)
+            | Event::Items(..)
+            | Event::StreamEnd(..)
+            | Event::StreamAsked(_)
+            | Event::Stopped(_) => panic!("{event:?}"),
             Event::Service(_) | Event::Asked(_) | Event::Table(_) => panic!("{event:?}"),
         }
     }

@@ -85,7 +85,10 @@ fn every_frame_and_every_record_is_in_a_recording() {
 
 #[test]
 fn what_there_is_is_found() {
-    assert_eq!(known_kinds().into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 16, 17, 18, 19, 20]);
+    assert_eq!(
+        known_kinds().into_iter().collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20]
+    );
     let records = known_records();
     let tags =
         |kind: u8| records.iter().filter(|(of, _)| *of == kind).map(|(_, tag)| *tag).collect::<Vec<_>>();
@@ -94,10 +97,14 @@ fn what_there_is_is_found() {
     let documented = [
         (1, vec![3, 4, 5, 8]),
         (2, vec![8]),
-        (3, vec![1, 2, 6, 7, 8, 9, 10, 11, 12, 13, 14]),
+        (3, vec![1, 2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
         (4, vec![1]),
         (5, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 11]),
         (6, vec![1, 5, 6]),
+        (7, vec![1, 10, 11]),
+        (8, vec![1, 3, 4, 5, 6, 7, 8, 9, 10]),
+        (9, vec![1, 10, 12, 13]),
+        (10, vec![1, 10]),
         (16, vec![0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
         (17, vec![1, 2]),
         (18, vec![1]),

@@ -2,19 +2,20 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::scripts::{Act, Conversation};
 use crate::{
     call::WireReply,
     proto::{
-        Bind, CallContext, FrameReader, ServiceDigest, StreamKind,
+        Bind, CallContext, FrameReader, Part, Room, ServiceDigest, StreamKind,
         call::{find, unknown_record},
         frame::kind,
         machine::{
             Abort, Account, Event, Expected, Machine, NewCall, Order, StreamWork,
             tests::pair::{Tested, bind, settings},
         },
+        put_length,
         samples::{self, hex, raw},
     },
     service::Status,
@@ -78,21 +79,66 @@ impl Player {
                     deadline: context.then(|| now + Duration::from_millis(1500)),
                     context: if *context { samples::context().encode() } else { Bytes::new() },
                     body: vec![0xaa; *length].into(),
+                    stream: false,
                 };
                 machine.call(now, call, Some(&self.order), 0).unwrap();
             }
             Act::CallNow(target, length) => {
                 let context = CallContext { now: true, ..CallContext::default() }.encode();
                 let body = vec![0xaa; *length].into();
-                let call = NewCall { target: *target, method: 0xdead_beef, deadline: None, context, body };
+                let call = NewCall {
+                    target: *target,
+                    method: 0xdead_beef,
+                    deadline: None,
+                    context,
+                    body,
+                    stream: false,
+                };
                 machine.call(now, call, Some(&self.order), 0).unwrap();
             }
             Act::Again(target) => {
                 let context = CallContext { number: 300, again: true, ..samples::context() }.encode();
                 let body = vec![0xaa; 8].into();
-                let call = NewCall { target: *target, method: 0xdead_beef, deadline: None, context, body };
+                let call = NewCall {
+                    target: *target,
+                    method: 0xdead_beef,
+                    deadline: None,
+                    context,
+                    body,
+                    stream: false,
+                };
                 machine.call(now, call, Some(&self.order), 0).unwrap();
             }
+            Act::CallWithStream(target) => {
+                let context = Bytes::new();
+                let body = vec![0xaa; 8].into();
+                let call = NewCall {
+                    target: *target,
+                    method: 0xdead_beef,
+                    deadline: None,
+                    context,
+                    body,
+                    stream: true,
+                };
+                machine.call(now, call, Some(&self.order), 0).unwrap();
+            }
+            Act::Begins(call) => assert!(machine.reply_stream(*call)),
+            Act::Items(id, lengths, large) => {
+                let mut items = BytesMut::new();
+                for length in lengths {
+                    put_length(&mut items, *length);
+                    items.put_bytes(0xbb, *length);
+                }
+                let bytes = lengths.iter().sum::<usize>() as u64;
+                let room = Room { items: lengths.len() as u64, bytes };
+                let large = large.map(|length| vec![0xcc; length].into());
+                machine.send_items(*id, items.freeze(), room, large);
+            }
+            Act::Ends(id, failure) => machine.end_stream(*id, failure.clone()),
+            Act::Room(id, items, bytes) => {
+                machine.give_stream_room(*id, Room { items: *items, bytes: *bytes });
+            }
+            Act::Stop(id) => machine.stop_stream(*id),
             Act::Cancel(call) => assert!(machine.cancel(*call).is_some()),
             Act::Begin(call) => {
                 let (target, length) = self.lengths[call];
@@ -175,6 +221,10 @@ impl Player {
                 }
             }
             "call" => body(StreamKind::CallBody(call), self, &mut events),
+            name if name.starts_with("reply-item-") => {
+                let of = name["reply-item-".len()..].parse().unwrap();
+                body(StreamKind::Item(Part::Reply, of, call), self, &mut events);
+            }
             "reply" => body(StreamKind::ReplyBody(call), self, &mut events),
             "reset-call" => self.machine.body_failed(StreamKind::CallBody(call), &mut events),
             "strange" => assert_eq!(StreamKind::decode(&mut Bytes::copy_from_slice(bytes)), Err(9)),
@@ -241,5 +291,7 @@ fn name(kind: StreamKind) -> String {
         StreamKind::Lane => "lane".to_owned(),
         StreamKind::CallBody(call) => format!("call={call}"),
         StreamKind::ReplyBody(call) => format!("reply={call}"),
+        StreamKind::Item(Part::Arguments, call, item) => format!("call-item-{call}={item}"),
+        StreamKind::Item(Part::Reply, call, item) => format!("reply-item-{call}={item}"),
     }
 }

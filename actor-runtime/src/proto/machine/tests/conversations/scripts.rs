@@ -8,7 +8,7 @@ use crate::{
     actor_id::ActorId,
     call::{Delivery, Failure, FailureKind},
     proto::{
-        Frame, Grants, Hello, ServiceTable, StreamKind,
+        Frame, Grants, Hello, Part, ServiceTable, StreamId, StreamKind,
         call::unknown_record,
         credit::Credit,
         hello::Versions,
@@ -53,6 +53,15 @@ pub(super) enum Act {
     CallNow(u32, usize),
     /// A call that may have been run before.
     Again(u32),
+    /// A call with a stream among its arguments.
+    CallWithStream(u32),
+    /// Answers a call with a stream.
+    Begins(u64),
+    /// Items of these lengths, and one that travels alone.
+    Items(StreamId, Vec<usize>, Option<usize>),
+    Ends(StreamId, Option<Failure>),
+    Room(StreamId, u64, u64),
+    Stop(StreamId),
     Cancel(u64),
     Begin(u64),
     Reply(u64, Vec<u8>),
@@ -83,6 +92,7 @@ pub(super) fn conversations() -> Vec<Conversation> {
         conversation("everything", [today(), today()], Some(1), everything()),
         conversation("calls-that-do-not-wait", [today(), today()], Some(1), not_waiting()),
         conversation("a-call-that-is-made-again", [today(), today()], Some(1), made_again()),
+        conversation("streams", [today(), today()], Some(1), streams()),
         conversation("a-peer-with-unknown-things", [today(), today()], Some(1), unknown_things()),
         conversation("a-caller-of-a-later-release", [client(later()), today()], Some(1), later_caller()),
         conversation("a-server-of-a-later-release", [client(today()), later()], Some(1), later_server()),
@@ -145,6 +155,33 @@ fn not_waiting() -> Vec<(usize, Act)> {
 /// A call whose first attempt was lost with another connection.
 fn made_again() -> Vec<(usize, Act)> {
     vec![(0, Target("calc")), (0, Again(1)), (1, Begin(1)), (1, Reply(1, value(5)))]
+}
+
+/// Streams both ways: one with a long item that breaks off, one that ends, one that nobody reads.
+fn streams() -> Vec<(usize, Act)> {
+    let (given, taken) =
+        (|call| StreamId::outgoing(Part::Reply, call), |call| StreamId::incoming(Part::Reply, call));
+    let (argument, read) = (StreamId::outgoing(Part::Arguments, 1), StreamId::incoming(Part::Arguments, 1));
+    vec![
+        (0, Target("calc")),
+        (0, CallWithStream(1)),
+        (1, Begin(1)),
+        (1, Room(read, 1024, 256 * 1024)),
+        (0, Items(argument, vec![3, 0, 5], None)),
+        (1, Room(read, 512, 70_000)),
+        (0, Ends(argument, None)),
+        (1, Begins(1)),
+        (1, Items(given(1), vec![1, 2], Some(100))),
+        (1, Items(given(1), vec![3], None)),
+        (0, Room(taken(1), 2, 3)),
+        (1, Ends(given(1), Some(samples::failure()))),
+        (0, Call(1, 4, false)),
+        (1, Begin(2)),
+        (1, Begins(2)),
+        (1, Items(given(2), vec![1], None)),
+        (0, Stop(taken(2))),
+        (0, Release(1)),
+    ]
 }
 
 /// A server that says some things that nobody knows, between others.

@@ -1,0 +1,91 @@
+//! The producers that run on a node, so that a server that goes away can wait for them, and end them (S9).
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    task::{Context, Waker},
+};
+
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::{
+    call::{Delivery, Failure, FailureKind, StopReason},
+    sync::{Mutex, lock},
+};
+
+/// The streams that actors of one node have returned and that have not ended.
+#[derive(Default)]
+pub(crate) struct Producers {
+    running: Mutex<Slab<Producing>>,
+    fewer: Notify,
+}
+
+struct Producing {
+    actor: String,
+    stopped: Option<Failure>,
+    waker: Option<Waker>,
+}
+
+/// One of them; it counts until this is dropped.
+pub(crate) struct Running {
+    producers: Arc<Producers>,
+    key: usize,
+}
+
+impl Producers {
+    /// A stream of this actor begins.
+    pub(crate) fn run(self: &Arc<Self>, actor: String) -> Running {
+        let key = lock(&self.running).insert(Producing { actor, stopped: None, waker: None });
+        Running { producers: self.clone(), key }
+    }
+
+    /// The actors whose streams have not ended.
+    pub(crate) fn actors(&self) -> BTreeSet<String> {
+        lock(&self.running).iter().map(|(_, producing)| producing.actor.clone()).collect()
+    }
+
+    /// Ends when no stream is left.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let mut fewer = std::pin::pin!(self.fewer.notified());
+            fewer.as_mut().enable();
+            if lock(&self.running).is_empty() {
+                return;
+            }
+            fewer.await;
+        }
+    }
+
+    /// Ends those that run, for this reason.
+    pub(crate) fn stop(&self, reason: &StopReason) {
+        let stop = |(_, producing): (usize, &mut Producing)| {
+            let failure = || Failure::new(FailureKind::Stopped, Delivery::Executed, reason.to_string());
+            producing.stopped.get_or_insert_with(failure);
+            producing.waker.take()
+        };
+        let wakers: Vec<Waker> = lock(&self.running).iter_mut().filter_map(stop).collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Running {
+    /// Why it is to end, if it is; the task is woken then.
+    pub(crate) fn poll_stopped(&self, cx: &Context<'_>) -> Option<Failure> {
+        let mut running = lock(&self.producers.running);
+        let producing = running.get_mut(self.key)?;
+        match &mut producing.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        producing.stopped.clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let removed = lock(&self.producers.running).try_remove(self.key);
+        drop(removed);
+        self.producers.fewer.notify_waiters();
+    }
+}
