@@ -10,6 +10,7 @@ pub mod process;
 pub mod proxy;
 pub mod raw;
 pub mod retries;
+pub mod reel;
 mod script;
 pub mod simulation;
 pub mod wire;

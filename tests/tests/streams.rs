@@ -1,177 +1,14 @@
-//! S1, S7, S9 and the wire's credit, for streams: what is in order, what is bounded, what ends whom.
+//! S1, S7 and the wire's credit, for streams: what is in order, what is bounded, who stops whom.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
+use std::{task::Poll, time::Duration};
+
+use actor_runtime::{BoxFuture, Layer, LayerCall, Next, NodeBuilder, Status, prelude::*};
+use futures::future::{join_all, poll_fn};
+use tests::{
+    Fixture, Path, on_each_path, on_each_path_but,
+    reel::{Seen, Watched, projector},
+    runtime,
 };
-
-use actor_runtime::prelude::*;
-use futures::future::poll_fn;
-use tests::{Fixture, Path, on_each_path, on_each_path_but};
-use tokio::sync::Notify;
-
-#[actor_service]
-trait Reel {
-    /// Numbers from 0 on.
-    fn count_to(&self, n: u64) -> impl Stream<Item = u64>;
-    /// For ever, by an exclusive turn.
-    fn for_ever(&mut self) -> impl Stream<Item = u64>;
-    /// Items of these lengths, each filled with its place.
-    fn lengths(&self, lengths: Vec<u32>) -> impl Stream<Item = Vec<u8>>;
-    /// Fails at once, or streams.
-    async fn open(&self, name: &str) -> Result<impl Stream<Item = String>, String>;
-    /// Panics after so many items.
-    fn panics_after(&self, n: u64) -> impl Stream<Item = u64>;
-    /// Nothing, for ever.
-    fn silent(&self) -> impl Stream<Item = u64>;
-    /// The actor that streams.
-    fn who(&self) -> impl Stream<Item = (String, bool)>;
-    /// The sum of what came, and how it ended.
-    async fn sum(&self, label: &str, numbers: Streaming<u64>) -> (u64, Option<String>);
-    /// Reads this many and returns.
-    async fn read_some(&self, n: u64, items: Streaming<Vec<u8>>) -> Vec<u32>;
-    /// Each item back, as it comes.
-    fn echo(&mut self, items: Streaming<String>) -> impl Stream<Item = String>;
-    /// An ordinary turn.
-    async fn add(&mut self, n: u64) -> u64;
-}
-
-/// What a test sees of the producers.
-#[derive(Clone, Default)]
-struct Seen {
-    made: Arc<AtomicU64>,
-    dropped: Arc<AtomicU64>,
-    changed: Arc<Notify>,
-}
-
-impl Seen {
-    fn made(&self) -> u64 {
-        self.made.load(Ordering::SeqCst)
-    }
-
-    async fn dropped(&self, count: u64) {
-        loop {
-            let changed = self.changed.notified();
-            if self.dropped.load(Ordering::SeqCst) >= count {
-                return;
-            }
-            changed.await;
-        }
-    }
-}
-
-/// Counts what is made of a stream, and that it was dropped.
-struct Watched<S>(S, Seen);
-
-impl<S: Stream + Unpin> Stream for Watched<S> {
-    type Item = S::Item;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        let polled = self.0.poll_next_unpin(cx);
-        if let Poll::Ready(Some(_)) = &polled {
-            self.1.made.fetch_add(1, Ordering::SeqCst);
-        }
-        polled
-    }
-}
-
-impl<S> Drop for Watched<S> {
-    fn drop(&mut self) {
-        self.1.dropped.fetch_add(1, Ordering::SeqCst);
-        self.1.changed.notify_waiters();
-    }
-}
-
-#[derive(Default)]
-struct Projector {
-    seen: Seen,
-    total: u64,
-}
-
-impl Projector {
-    fn watched<S: Stream + Unpin>(&self, stream: S) -> Watched<S> {
-        Watched(stream, self.seen.clone())
-    }
-}
-
-#[actor_service]
-impl Reel for Projector {
-    fn count_to(&self, n: u64) -> impl Stream<Item = u64> {
-        self.watched(stream::iter(0..n))
-    }
-
-    fn for_ever(&mut self) -> impl Stream<Item = u64> {
-        self.watched(stream::iter(0..))
-    }
-
-    fn lengths(&self, lengths: Vec<u32>) -> impl Stream<Item = Vec<u8>> {
-        self.watched(stream::iter((0_u8..).zip(lengths)).map(|(place, length)| vec![place; length as usize]))
-    }
-
-    async fn open(&self, name: &str) -> Result<impl Stream<Item = String>, String> {
-        if name.is_empty() {
-            return Err("no name".to_owned());
-        }
-        let name = name.to_owned();
-        Ok(self.watched(stream::iter(0..3).map(move |n| format!("{name} {n}"))))
-    }
-
-    fn panics_after(&self, n: u64) -> impl Stream<Item = u64> {
-        self.watched(stream::iter(0..).map(move |item| {
-            assert!(item < n, "the film tears");
-            item
-        }))
-    }
-
-    fn silent(&self) -> impl Stream<Item = u64> {
-        self.watched(stream::pending())
-    }
-
-    fn who(&self) -> impl Stream<Item = (String, bool)> {
-        stream::once(async {
-            let context = current_ctx().expect("a stream belongs to its actor");
-            (context.actor_name().to_owned(), context.remaining().is_none())
-        })
-    }
-
-    async fn sum(&self, label: &str, mut numbers: Streaming<u64>) -> (u64, Option<String>) {
-        assert_eq!(label, "label");
-        let mut sum = 0;
-        loop {
-            match numbers.try_next().await {
-                Ok(Some(number)) => sum += number,
-                Ok(None) => return (sum, None),
-                Err(failure) => return (sum, Some(failure.kind().to_string())),
-            }
-        }
-    }
-
-    async fn read_some(&self, n: u64, items: Streaming<Vec<u8>>) -> Vec<u32> {
-        let some = items.take(n as usize).map(|item| item.expect("an item").len() as u32);
-        some.collect().await
-    }
-
-    fn echo(&mut self, items: Streaming<String>) -> impl Stream<Item = String> {
-        self.watched(items.map(|item| item.unwrap_or_else(|failure| failure.kind().to_string())))
-    }
-
-    async fn add(&mut self, n: u64) -> u64 {
-        self.total += n;
-        self.total
-    }
-}
-
-fn projector(fixture: &Fixture) -> (ReelClient, Seen) {
-    let actor = Projector::default();
-    let seen = actor.seen.clone();
-    fixture.register("projector", actor);
-    (ReelClient::on(&fixture.node, &fixture.resolver, "projector"), seen)
-}
 
 /// More than this is never made of what nobody reads: the window, and a batch on either side of it.
 const AHEAD: u64 = 1024 + 2 * 64;
@@ -411,4 +248,45 @@ fn streams_go_both_ways_at_once() {
         assert_eq!(echo.try_next().await.unwrap(), None);
         seen.dropped(1).await;
     });
+}
+
+#[test]
+fn many_streams_share_a_connection_and_none_starves() {
+    on_each_path(async |fixture| {
+        let (reel, _) = projector(fixture);
+        let mut endless = reel.for_ever().await.unwrap();
+        endless.try_next().await.unwrap();
+        let read = async |n: u64| {
+            let numbers: Vec<u64> = reel.count_to(n * 50).await.unwrap().try_collect().await.unwrap();
+            assert!(numbers.into_iter().eq(0..n * 50), "stream {n}");
+        };
+        join_all((0..100).map(read)).await;
+        assert_eq!(endless.try_next().await.unwrap(), Some(1));
+    });
+}
+
+#[test]
+fn a_stream_passes_the_layers_of_its_server_and_of_its_caller() {
+    struct Through;
+
+    impl Layer for Through {
+        fn call<'a>(&'a self, _: LayerCall<'a>, next: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+            Box::pin(async move {
+                let end = next.run().await;
+                assert!(matches!(end, Ok(Status::Replied)), "{end:?}");
+                end
+            })
+        }
+    }
+
+    for path in Path::ALL {
+        runtime(path).block_on(async {
+            let layers = |builder: NodeBuilder| builder.server_layer(Through).client_layer(Through);
+            let fixture = Fixture::with(path, layers).await;
+            let (reel, _) = projector(&fixture);
+            let numbers: Vec<u64> = reel.count_to(100).await.unwrap().try_collect().await.unwrap();
+            assert!(numbers.into_iter().eq(0..100), "{path:?}");
+            assert_eq!(reel.sum("label", stream::iter(0..3)).await.unwrap(), (3, None), "{path:?}");
+        });
+    }
 }
