@@ -64,6 +64,8 @@ struct Outgoing {
     /// Whether the reader has asked for it.
     asked: bool,
     large: u64,
+    /// It waits for the lane to get shorter.
+    held: bool,
     writer: Option<Waker>,
 }
 
@@ -80,7 +82,8 @@ impl Streams {
     /// A call of ours leaves with a stream. False if there are too many.
     pub(super) fn announce(&mut self, call: u64) {
         let id = StreamId::outgoing(Part::Arguments, call);
-        self.outgoing.insert(id, Outgoing { room: (0, 0), asked: false, large: 0, writer: None });
+        self.outgoing
+            .insert(id, Outgoing { room: (0, 0), asked: false, large: 0, held: false, writer: None });
     }
 
     /// A call of theirs came with a stream.
@@ -287,6 +290,7 @@ impl Streams {
     pub(super) fn release(&mut self) {
         for id in self.held.drain(..) {
             if let Some(stream) = self.outgoing.get_mut(&id) {
+                stream.held = false;
                 self.woken.extend(stream.writer.take());
             }
         }
@@ -323,7 +327,7 @@ impl<C, I> Machine<C, I> {
         self.serving.answered(number);
         encode_stream_reply(number, &mut self.out.lane);
         let id = StreamId::outgoing(Part::Reply, number);
-        let stream = Outgoing { room: WINDOW, asked: true, large: 0, writer: None };
+        let stream = Outgoing { room: WINDOW, asked: true, large: 0, held: false, writer: None };
         self.streams.outgoing.insert(id, stream);
         self.check_backlog();
         true
@@ -343,7 +347,9 @@ impl<C, I> Machine<C, I> {
             return Poll::Pending;
         }
         if crowded {
-            self.streams.held.push(id);
+            if !mem::replace(&mut stream.held, true) {
+                self.streams.held.push(id);
+            }
             return Poll::Pending;
         }
         Poll::Ready(Some(StreamRoom { items, bytes }))

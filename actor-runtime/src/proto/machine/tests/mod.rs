@@ -5,3 +5,4 @@ mod hostile;
 mod pair;
 mod places;
 mod properties;
+mod streams;
