@@ -59,7 +59,7 @@
 //! - [`Failure`] and [`CallError`]: every way a call can end.
 //! - [`current_ctx`]: what a handler knows about its call.
 //! - [`inspect`]: asking a server how it is, and what it serves.
-//! - [`Layer`]: code around calls.
+//! - [`layers`]: traces, limits and metrics around calls; [`Layer`] to write another.
 //! - [`Node`]: several nodes in one process, settings, layers. [`BlockingNode`] and [`Call::wait`]: programs that are not
 //!   async.
 //! - [`Trust`]: certificates, and whom a node believes.
@@ -76,6 +76,7 @@ mod cork;
 mod entry;
 pub mod inspect;
 mod layer;
+pub mod layers;
 mod names;
 mod node;
 mod panics;

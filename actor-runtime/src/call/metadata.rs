@@ -13,7 +13,8 @@ use super::{Delivery, Failure, FailureKind};
 /// [`MAX_BYTES`](Self::MAX_BYTES). A call made inside a turn does not inherit them; to hand one on, read it from
 /// [`ActorContext::metadata`](crate::ActorContext::metadata) and set it on the call, or have a client layer do so.
 ///
-/// The names `traceparent` and `tracestate` belong to W3C Trace Context. Other names are free; those of a company or a library are best begun with its name, such as `acme-tenant`.
+/// The names `traceparent` and `tracestate` belong to W3C Trace Context, and
+/// [`TraceLayer`](crate::layers::TraceLayer) writes them. Other names are free; those of a company or a library are best begun with its name, such as `acme-tenant`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     entries: BTreeMap<String, String>,

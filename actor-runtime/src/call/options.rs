@@ -70,7 +70,6 @@ impl CallOptions {
 
     /// Adds a typed entry to the [`Metadata`] of the calls, as [`metadata`](Self::metadata) does.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "options are given away")]
     pub fn with<T: MetadataValue>(self, value: T) -> Self {
         self.metadata(T::NAME, value.encode())
     }

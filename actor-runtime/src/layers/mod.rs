@@ -1,0 +1,16 @@
+//! Layers that ship: traces and limits.
+//!
+//! ```text
+//!   Node::builder().client_layer(…)      around the calls that a node makes
+//!   Node::builder().server_layer(…)      around the calls that it answers
+//!   server.registration(…).layer(…)      around those of one actor
+//! ```
+//!
+//! [`Layer`](crate::Layer) is what they are made of, and what others are written with.
+
+mod limit;
+mod outcome;
+mod trace_context;
+mod tracing;
+
+pub use self::{limit::ConcurrencyLimit, trace_context::TraceContext, tracing::TraceLayer};
