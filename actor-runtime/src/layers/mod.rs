@@ -1,4 +1,4 @@
-//! Layers that ship: traces and limits.
+//! Layers that ship: traces, limits, and (with the feature `metrics`) metrics.
 //!
 //! ```text
 //!   Node::builder().client_layer(…)      around the calls that a node makes
@@ -9,8 +9,12 @@
 //! [`Layer`](crate::Layer) is what they are made of, and what others are written with.
 
 mod limit;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod outcome;
 mod trace_context;
 mod tracing;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::MetricsLayer;
 pub use self::{limit::ConcurrencyLimit, trace_context::TraceContext, tracing::TraceLayer};

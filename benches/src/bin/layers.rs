@@ -1,7 +1,8 @@
 //! What layers cost, in instructions a call: `cargo run --release -p benches --bin layers` (needs valgrind).
 //!
 //! For each row the program runs itself twice under callgrind, with different numbers of calls; the difference is what
-//! the calls cost, without starting and ending. The layers stand on both sides: a call meets each of them twice.
+//! the calls cost, without starting and ending. A layer stands on both sides unless its row
+//! says otherwise, so a call meets it twice. `-off`: nobody listens, no subscriber and no recorder.
 
 use std::{
     error::Error,
@@ -10,13 +11,25 @@ use std::{
 
 use actor_runtime::{
     BoxFuture, Failure, Interest, Layer, LayerCall, LocalCalls, Next, Node, NodeBuilder, OutgoingCall,
-    Status, prelude::*,
+    Status,
+    layers::{ConcurrencyLimit, MetricsLayer, TraceLayer},
+    prelude::*,
 };
 
 const FEW: u64 = 5_000;
 const MANY: u64 = 15_000;
 const PATHS: [&str; 2] = ["direct", "loopback"];
-const LAYERS: [&str; 3] = ["none", "passes", "around"];
+const LAYERS: [&str; 9] = [
+    "none",
+    "passes-client",
+    "passes-server",
+    "passes",
+    "trace-off",
+    "around",
+    "limit",
+    "metrics-off",
+    "trace-ids",
+];
 
 #[actor_service]
 trait Counter {
@@ -79,7 +92,7 @@ fn table() -> Result<(), Box<dyn Error>> {
         for layer in LAYERS {
             let cost = (counted(path, layer, MANY)? - counted(path, layer, FEW)?) / (MANY - FEW) as f64;
             let floor = *floor.get_or_insert(cost);
-            println!("{path:9} {layer:12} {cost:7.0} {:+6.1} %", (cost / floor - 1.0) * 100.0);
+            println!("{path:9} {layer:14} {cost:7.0} {:+6.1} %", (cost / floor - 1.0) * 100.0);
         }
     }
     Ok(())
@@ -116,6 +129,12 @@ fn run(path: &str, layer: &str, calls: u64) -> Result<(), Box<dyn Error>> {
 
 fn layered(node: NodeBuilder, layer: &str) -> NodeBuilder {
     match layer {
+        "passes-client" => node.client_layer(Passes),
+        "passes-server" => node.server_layer(Passes),
+        "trace-off" => node.client_layer(TraceLayer::new()).server_layer(TraceLayer::new()),
+        "trace-ids" => node.client_layer(TraceLayer::new().always()).server_layer(TraceLayer::new().always()),
+        "metrics-off" => node.client_layer(MetricsLayer::new()).server_layer(MetricsLayer::new()),
+        "limit" => node.client_layer(ConcurrencyLimit::new(8)).server_layer(ConcurrencyLimit::new(8)),
         "passes" => node.client_layer(Passes).server_layer(Passes),
         "around" => node.client_layer(Around).server_layer(Around),
         _ => node,
