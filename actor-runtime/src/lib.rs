@@ -57,6 +57,7 @@
 //! - [`Actor`]: actors of several services.
 //! - [`ActorServer`]: giving names to actors. [`ServiceClient`]: what every client can do.
 //! - [`Failure`] and [`CallError`]: every way a call can end.
+//! - [`ReplyTo`]: answering a call later than its turn. [`Call::try_now`]: not waiting for room.
 //! - [`current_ctx`]: what a handler knows about its call.
 //! - [`inspect`]: asking a server how it is, and what it serves.
 //! - [`layers`]: traces, limits and metrics around calls; [`Layer`] to write another.

@@ -171,7 +171,10 @@ impl Target for ActorCell {
 
     fn kill(&self, reason: StopReason) {
         self.mailbox.kill(reason);
-        self.end_pending();
+        // Also if a handler blocks the loop of turns: what is answered later waits for no turn.
+        if let Some(reason) = self.mailbox.closed() {
+            self.identity.pending.kill(&reason);
+        }
     }
 
     fn is_closed(&self) -> bool {

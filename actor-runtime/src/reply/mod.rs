@@ -75,8 +75,6 @@ use crate::{
 ///     }
 /// }
 ///
-/// # #[actor_runtime::test]
-/// # async fn waits() {}
 /// # #[actor_runtime::main]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let server = ActorServer::bind("loopback:0").await?;

@@ -92,6 +92,13 @@ impl Pending {
         }
     }
 
+    /// The actor is to end at once, whatever its loop of turns is at.
+    pub(crate) fn kill(&self, reason: &Arc<StopReason>) {
+        if lock(&self.0).is_some() {
+            self.end(reason);
+        }
+    }
+
     /// The actor has ended: so do its calls.
     pub(crate) fn end(&self, reason: &Arc<StopReason>) {
         let mut state = lock(&self.0);
