@@ -1,6 +1,7 @@
 //! S6 and S9, for streams: however a stream ends, its reader is told, and never that it was all.
 
 #![expect(clippy::disallowed_methods, reason = "time is simulated")]
+#![allow(clippy::unwrap_used, reason = "what a test needs may panic as the test may")]
 
 use std::{pin::pin, time::Duration};
 
