@@ -19,6 +19,8 @@ trait Calculator {
     async fn divide(&self, a: f64, b: f64) -> Result<f64, CalcError>;
     /// `&mut self`: runs alone, in order. `&self` methods may overlap each other.
     async fn accumulate(&mut self, by: i64) -> i64;
+    /// A streaming reply.
+    fn count_to(&self, n: u64) -> impl Stream<Item = u64>;
 }
 
 #[derive(Default)]
@@ -36,6 +38,10 @@ impl Calculator for Desk {
         self.total += by;
         self.total
     }
+
+    fn count_to(&self, n: u64) -> impl Stream<Item = u64> {
+        stream::iter(0..n)
+    }
 }
 
 #[actor_runtime::main]
@@ -49,6 +55,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("divide(1, 4)   = {}", calc.divide(1.0, 4.0).await?);
     if let Err(CallError::Application(error)) = calc.divide(1.0, 0.0).await {
         println!("divide(1, 0)   = {error:?}, the actor's own error");
+    }
+    let mut numbers = calc.count_to(3).await?;
+    while let Some(n) = numbers.try_next().await? {
+        println!("count_to(3)    : {n}");
     }
 
     server.shutdown(Duration::from_secs(5)).await?;

@@ -81,6 +81,12 @@ use proc_macro::TokenStream;
 /// - `#[cfg]` holds for everything that is generated for the method; documentation, `#[deprecated]`, `#[must_use]` and
 ///   `#[allow]` are repeated where they make sense. Other attributes stay on the trait's method.
 ///
+/// Streams: a reply may be `impl Stream<Item = T>` or `Result<impl Stream<Item = T>, E>`, of a method that is `async` or
+/// not; its caller gets a `Streaming<T>`. One argument may be a `Streaming<T>`, for which its caller passes any
+/// `impl Stream<Item = T> + Send + 'static`. The items of a `Streaming<T>` are `Result<T, Failure>`, so that a stream that
+/// breaks off does not look like one that has ended; therefore `impl Stream` is refused as an argument. A stream outlives
+/// its turn: the one that a method returns borrows nothing of the actor, and the macro writes so into trait and impl.
+///
 /// Supported: `&self` and `&mut self`; any type that serde can send, by value; whole arguments as `&str`, `&[T]` and
 /// `&T`; default bodies; supertraits that leave the trait usable as `dyn`; raw identifiers.
 ///
