@@ -94,7 +94,7 @@ use proc_macro::TokenStream;
 /// no `&self`; `self` by value or typed; patterns, attributes, `impl Trait`, `&mut T` and references inside of types in
 /// arguments; lifetimes, other than `'static` inside of a type such as `Cow<'static, str>`; borrowed replies; trait
 /// objects, pointers and inferred types; `Self` in types; the method names `new`, `on`, `pool` and `with_options`;
-/// names and ids that collide; attributes that do not go together. Streams and `#[since(n)]` are reserved, and not
+/// names and ids that collide; attributes that do not go together. `#[since(n)]` is reserved, and not
 /// supported yet.
 ///
 /// # The client
