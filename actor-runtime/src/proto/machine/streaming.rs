@@ -9,7 +9,7 @@
 //! Either side forgets a stream at its end; what is still on its way then is ignored.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     mem,
     task::{Context, Poll, Waker},
 };
@@ -35,8 +35,9 @@ const LANE_FULL: usize = 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct Streams {
-    incoming: std::collections::HashMap<StreamId, Incoming>,
-    outgoing: std::collections::HashMap<StreamId, Outgoing>,
+    // In order, so that a simulated run repeats where all of them end.
+    incoming: BTreeMap<StreamId, Incoming>,
+    outgoing: BTreeMap<StreamId, Outgoing>,
     /// Those that wait for the lane to get shorter.
     held: Vec<StreamId>,
     /// Who is to be woken, once no lock is held.
@@ -299,7 +300,7 @@ impl Streams {
     /// Everything ends.
     pub(super) fn clear(&mut self) {
         self.incoming.clear();
-        for (_, stream) in self.outgoing.drain() {
+        for stream in mem::take(&mut self.outgoing).into_values() {
             self.woken.extend(stream.writer);
         }
         self.held.clear();

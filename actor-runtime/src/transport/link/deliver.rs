@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Introduced, Link, Progress, served::Inbound};
 use crate::{
-    call::AnyCall,
+    call::{AnyCall, Delivery, Failure, FailureKind},
     node::Node,
     panics::text_of,
     proto::{CloseCode, Closing, Event, Expected, Frame, FrameError, Part, StreamId, StreamKind, StreamWork},
@@ -160,6 +160,10 @@ impl Link {
                     Event::Returned(sent) => self.returned(sent),
                     Event::Items(id, piece) => self.items(id, piece),
                     Event::StreamEnd(id, end) => self.end_reader(id, end),
+                    Event::Begun(sent, _) => sent.call.fail(&mut |_| {
+                        let detail = "the caller's node went away before it had the stream";
+                        Failure::new(FailureKind::Stopped, Delivery::Executed, detail)
+                    }),
                     _ => {}
                 }
             }

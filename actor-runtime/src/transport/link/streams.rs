@@ -8,7 +8,7 @@
 //! reads: so a call that is refused still has all of its stream, and may be sent elsewhere.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     future::Future,
     mem,
     pin::Pin,
@@ -29,9 +29,10 @@ use crate::{
 /// Both ends of streams that are on this side.
 #[derive(Default)]
 pub(super) struct Ends {
-    readers: HashMap<StreamId, Arc<Inbox>>,
+    // In order, so that a simulated run repeats where all of them end.
+    readers: BTreeMap<StreamId, Arc<Inbox>>,
     /// By their calls.
-    waiting: HashMap<u64, Outgoing>,
+    waiting: BTreeMap<u64, Outgoing>,
 }
 
 /// How many batches a producer makes before other tasks of its thread have their turn.
