@@ -2,7 +2,11 @@
 
 use std::fmt::{Debug, Display};
 
-use renamed::{Call, Failure, ServiceClient, actor_service, message, service::Service};
+use renamed::{
+    Call, Failure, ServiceClient, actor_service, message,
+    prelude::{Stream, stream},
+    service::Service,
+};
 use tests::on_each_path;
 
 /// Goes in front of a line.
@@ -13,6 +17,7 @@ struct Prefix(String);
 trait Board {
     async fn write(&mut self, line: &str) -> usize;
     async fn read(&self, lines: &[u32], prefix: &Prefix) -> Vec<String>;
+    fn all(&self) -> impl Stream<Item = String>;
 }
 
 /// An actor with a parameter, an array and a bound in the `where` clause.
@@ -38,6 +43,10 @@ where
 
     async fn read(&self, lines: &[u32], prefix: &Prefix) -> Vec<String> {
         lines.iter().map(|line| format!("{}{}", prefix.0, self.lines[*line as usize % N])).collect()
+    }
+
+    fn all(&self) -> impl Stream<Item = String> {
+        stream::iter(self.lines.clone())
     }
 }
 
