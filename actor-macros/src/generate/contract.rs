@@ -50,7 +50,7 @@ fn method(item: &TraitItemFn, model: &Method) -> TokenStream {
     };
     // `Self: Sized` keeps `dyn Foo` a type: it names the service where only the trait is known.
     let output = if model.is_async {
-        quote!(impl ::core::future::Future<Output = #reply> + ::core::marker::Send)
+        quote_spanned!(span=> impl ::core::future::Future<Output = #reply> + ::core::marker::Send)
     } else {
         reply
     };

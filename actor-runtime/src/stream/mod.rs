@@ -307,6 +307,7 @@ impl<T: Message + Send + 'static> Source for Streaming<T> {
 }
 
 /// A stream has no bytes of its own beside the other arguments, or in a reply: its items come behind.
+#[diagnostic::do_not_recommend]
 impl<T: Message + Send + 'static> Message for Streaming<T> {
     fn schema() -> crate::schema::Schema {
         crate::schema::Schema::Stream(Box::new(T::schema()))
