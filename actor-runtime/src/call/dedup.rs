@@ -1,9 +1,12 @@
 //! What an actor remembers of the `#[dedup]` calls that it ran, so that another attempt of one gets the first one's reply
 //! (S10).
 //!
-//! A call is known by its caller's node and its number there. The memory is bounded in entries, bytes and age. What falls
+//! A call is known by its caller and its number there; a caller is a node of a proved identity, since what a node says its
+//! id is proves nothing. The memory is bounded in entries, bytes and age. What falls
 //! out of it is not forgotten altogether: of each caller the highest number that fell out is kept, and an attempt *again*
-//! of a call up to that number is not run, since nobody knows any more whether it was. One beyond it never came.
+//! of a call up to that number is not run, since nobody knows any more whether it was. One beyond it never came. The first
+//! attempt of a call may also come after another one was run, by a connection that its caller has given up: calls that were
+//! run by another attempt are known until they are too old, with or without their replies.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -17,10 +20,14 @@ use super::{Delivery, Failure, FailureKind, WireReply};
 use crate::{
     actor_id::NodeId,
     sync::{Mutex, lock},
+    trust::Peer,
 };
 
+/// Who calls: who its node has proved to be, and which of its nodes it says it is.
+pub(crate) type Origin = (Option<Peer>, NodeId);
+
 /// What all attempts of a call have in common.
-pub(crate) type Key = (NodeId, u64);
+pub(crate) type Key = (Origin, u64);
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug)]
@@ -43,17 +50,28 @@ struct State<W> {
     calls: HashMap<Key, Entry<W>>,
     /// Those that have ended, in the order of their ends.
     ended: VecDeque<(Instant, Key)>,
+    /// Those whose first attempt may still come, without their replies.
+    without_reply: VecDeque<(Instant, Key)>,
     bytes: usize,
     /// The highest number of each caller that was forgotten.
-    forgotten: BTreeMap<NodeId, u64>,
+    forgotten: BTreeMap<Origin, u64>,
     /// Callers themselves were forgotten.
     callers_forgotten: bool,
 }
 
 enum Entry<W> {
     /// It runs; these wait for its reply.
-    Running(Vec<W>),
-    Ended(WireReply),
+    Running {
+        waiting: Vec<W>,
+        /// Whether it is the first attempt that was made.
+        first: bool,
+    },
+    Ended {
+        reply: WireReply,
+        first: bool,
+    },
+    /// It was run, and nobody knows any more what came of it.
+    WithoutReply,
 }
 
 /// What is to be done about an attempt.
@@ -75,6 +93,7 @@ impl<W> Dedup<W> {
         let state = State {
             calls: HashMap::new(),
             ended: VecDeque::new(),
+            without_reply: VecDeque::new(),
             bytes: 0,
             forgotten: BTreeMap::new(),
             callers_forgotten: false,
@@ -92,28 +111,29 @@ impl<W> Dedup<W> {
     ) -> Attempt {
         let mut state = lock(&self.state);
         state.forget(now, self.window);
-        let is_forgotten = state.is_forgotten(key);
+        let is_forgotten = state.is_forgotten(&key);
         match state.calls.get_mut(&key) {
-            Some(Entry::Running(waiting)) if waiting.len() >= WAITING => {
+            Some(Entry::Running { waiting, .. }) if waiting.len() >= WAITING => {
                 let detail = format!("{WAITING} attempts of this call wait for its reply already");
                 let failure = Failure::new(FailureKind::Overloaded, Delivery::Unknown, detail);
                 Attempt::Reply(WireReply::Failed(failure))
             }
-            Some(Entry::Running(waiting)) => {
+            Some(Entry::Running { waiting, .. }) => {
                 waiting.extend(way_back());
                 Attempt::Waits
             }
-            Some(Entry::Ended(reply)) => Attempt::Reply(reply.clone()),
+            Some(Entry::Ended { reply, .. }) => Attempt::Reply(reply.clone()),
+            Some(Entry::WithoutReply) => Attempt::Reply(WireReply::Failed(forgotten())),
             None if again && is_forgotten => Attempt::Reply(WireReply::Failed(forgotten())),
             None => {
-                state.calls.insert(key, Entry::Running(Vec::new()));
+                state.calls.insert(key, Entry::Running { waiting: Vec::new(), first: !again });
                 Attempt::Run
             }
         }
     }
 
     /// The one that ran has ended so. Gives those that wait for it.
-    pub(crate) fn ended(&self, now: Instant, key: Key, reply: &WireReply) -> Vec<W> {
+    pub(crate) fn ended(&self, now: Instant, key: &Key, reply: &WireReply) -> Vec<W> {
         // No handler saw it: another attempt may be run. And large memory is not kept for a small reply in it.
         let kept = match reply {
             WireReply::Failed(failure) if failure.delivery() == Delivery::NotDelivered => None,
@@ -124,14 +144,15 @@ impl<W> Dedup<W> {
         let before = match kept {
             Some(kept) => {
                 state.bytes += size(&kept);
-                state.ended.push_back((now, key));
-                state.calls.insert(key, Entry::Ended(kept))
+                state.ended.push_back((now, key.clone()));
+                let first = matches!(state.calls.get(key), Some(Entry::Running { first: true, .. }));
+                state.calls.insert(key.clone(), Entry::Ended { reply: kept, first })
             }
-            None => state.calls.remove(&key),
+            None => state.calls.remove(key),
         };
         state.forget(now, self.window);
         match before {
-            Some(Entry::Running(waiting)) => waiting,
+            Some(Entry::Running { waiting, .. }) => waiting,
             _ => Vec::new(),
         }
     }
@@ -140,14 +161,24 @@ impl<W> Dedup<W> {
 impl<W> State<W> {
     /// Lets go of what is beyond the window.
     fn forget(&mut self, now: Instant, window: Window) {
-        while let Some((at, key)) = self.ended.front().copied() {
+        while let Some((at, _)) = self.without_reply.front()
+            && (now >= *at + window.age || self.without_reply.len() > window.entries)
+        {
+            let Some((_, key)) = self.without_reply.pop_front() else { return };
+            self.calls.remove(&key);
+        }
+        while let Some((at, _)) = self.ended.front() {
             let within = self.ended.len() <= window.entries && self.bytes <= window.bytes;
-            if within && now < at + window.age {
+            if within && now < *at + window.age {
                 return;
             }
-            self.ended.pop_front();
-            if let Some(Entry::Ended(reply)) = self.calls.remove(&key) {
+            let Some((at, key)) = self.ended.pop_front() else { return };
+            if let Some(Entry::Ended { reply, first }) = self.calls.remove(&key) {
                 self.bytes -= size(&reply);
+                if !first && now < at + window.age {
+                    self.calls.insert(key.clone(), Entry::WithoutReply);
+                    self.without_reply.push_back((at, key.clone()));
+                }
             }
             let (caller, number) = key;
             let highest = self.forgotten.entry(caller).or_default();
@@ -159,8 +190,8 @@ impl<W> State<W> {
         }
     }
 
-    fn is_forgotten(&self, (caller, number): Key) -> bool {
-        self.forgotten.get(&caller).map_or(self.callers_forgotten, |highest| number <= *highest)
+    fn is_forgotten(&self, (caller, number): &Key) -> bool {
+        self.forgotten.get(caller).map_or(self.callers_forgotten, |highest| number <= highest)
     }
 }
 
@@ -190,7 +221,7 @@ mod tests {
     }
 
     fn key(caller: u64, number: u64) -> Key {
-        (NodeId(caller), number)
+        ((None, NodeId(caller)), number)
     }
 
     /// What becomes of an attempt, in a word.
@@ -212,11 +243,22 @@ mod tests {
         assert_eq!(memory.attempt(now, key(1, 1), false, || unreachable!()), Attempt::Run);
         assert_eq!(memory.attempt(now, key(1, 1), true, || Some(11)), Attempt::Waits);
         assert_eq!(attempt(&memory, now, key(2, 1), false), "run", "another caller's");
-        assert_eq!(memory.ended(now, key(1, 1), &reply(5)), [11]);
+        assert_eq!(memory.ended(now, &key(1, 1), &reply(5)), [11]);
         let replied = Attempt::Reply(reply(5));
         assert_eq!(memory.attempt(now, key(1, 1), true, || unreachable!()), replied);
         // The first attempt may come late, by a connection that was thought lost.
         assert_eq!(memory.attempt(now, key(1, 1), false, || unreachable!()), replied);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_that_it_is_another_node_learns_nothing_of_that_ones_calls() {
+        let (memory, now) = (Dedup::new(WINDOW), clock::now());
+        let peer = |name: &str| Some(Peer::named(name));
+        let called_by = |name| ((peer(name), NodeId(1)), 1);
+        assert_eq!(attempt(&memory, now, called_by("actor://test/a"), false), "run");
+        memory.ended(now, &called_by("actor://test/a"), &reply(5));
+        assert_eq!(attempt(&memory, now, called_by("actor://test/b"), true), "run");
+        assert_eq!(attempt(&memory, now, called_by("actor://test/a"), true), "reply");
     }
 
     #[tokio::test(start_paused = true)]
@@ -227,7 +269,7 @@ mod tests {
             assert_eq!(attempt(&memory, now, key(1, 1), true), "waits");
         }
         assert_eq!(attempt(&memory, now, key(1, 1), true), "unknown");
-        assert_eq!(memory.ended(now, key(1, 1), &reply(1)).len(), WAITING);
+        assert_eq!(memory.ended(now, &key(1, 1), &reply(1)).len(), WAITING);
     }
 
     #[tokio::test(start_paused = true)]
@@ -235,11 +277,28 @@ mod tests {
         let (memory, now) = (Dedup::new(WINDOW), clock::now());
         assert_eq!(attempt(&memory, now, key(1, 1), false), "run");
         let full = Failure::new(FailureKind::Overloaded, Delivery::NotDelivered, "full");
-        memory.ended(now, key(1, 1), &WireReply::Failed(full));
+        memory.ended(now, &key(1, 1), &WireReply::Failed(full));
         assert_eq!(attempt(&memory, now, key(1, 1), true), "run");
         let panicked = Failure::new(FailureKind::Panicked, Delivery::Unknown, "it panicked");
-        memory.ended(now, key(1, 1), &WireReply::Failed(panicked));
+        memory.ended(now, &key(1, 1), &WireReply::Failed(panicked));
         assert_eq!(attempt(&memory, now, key(1, 1), true), "unknown");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_attempt_that_comes_after_another_one_is_not_run_even_if_the_reply_is_forgotten() {
+        let (memory, now) = (Dedup::new(WINDOW), clock::now());
+        for number in 1..=7 {
+            assert_eq!(attempt(&memory, now, key(1, number), true), "run");
+            memory.ended(now, &key(1, number), &reply(1));
+        }
+        for number in 2..=4 {
+            assert_eq!(attempt(&memory, now, key(1, number), false), "unknown");
+        }
+        assert_eq!(attempt(&memory, now, key(1, 5), false), "reply");
+        let later = now + WINDOW.age;
+        assert_eq!(attempt(&memory, later, key(2, 1), false), "run");
+        let state = lock(&memory.state);
+        assert_eq!((state.calls.len(), state.ended.len(), state.without_reply.len()), (1, 0, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -247,18 +306,19 @@ mod tests {
         let (memory, now) = (Dedup::new(WINDOW), clock::now());
         for number in 1..=4 {
             assert_eq!(attempt(&memory, now, key(1, number), false), "run");
-            memory.ended(now, key(1, number), &reply(1));
+            memory.ended(now, &key(1, number), &reply(1));
         }
         assert_eq!(attempt(&memory, now, key(1, 1), true), "unknown", "three entries");
         assert_eq!(attempt(&memory, now, key(1, 2), true), "reply");
         assert_eq!(attempt(&memory, now, key(1, 5), true), "run", "it never came before");
         assert_eq!(attempt(&memory, now, key(2, 1), true), "run", "nor did another caller's");
-        memory.ended(now, key(1, 5), &reply(20_000));
+        memory.ended(now, &key(1, 5), &reply(20_000));
         assert_eq!(attempt(&memory, now, key(1, 5), true), "unknown", "too many bytes");
         assert_eq!(attempt(&memory, now, key(3, 1), false), "run");
-        memory.ended(now, key(3, 1), &reply(1));
+        memory.ended(now, &key(3, 1), &reply(1));
         let later = now + WINDOW.age;
         assert_eq!(attempt(&memory, later, key(3, 1), true), "unknown", "too old");
+        assert_eq!(lock(&memory.state).calls.len(), 1, "the one that runs");
         let state = lock(&memory.state);
         assert_eq!((state.bytes, state.ended.len()), (0, 0));
     }

@@ -15,7 +15,7 @@ use crate::{
     codec::{CodecError, Decoder},
     service::Status,
     stream::{Arrived, Incoming, Outgoing},
-    sync::{Mutex, lock},
+    sync::{Mutex, lock, lock_mut},
 };
 
 /// A call whose arguments came as bytes and whose reply leaves as bytes.
@@ -23,6 +23,8 @@ pub(crate) struct InboundCall<S> {
     head: CallHead,
     sink: S,
     state: Mutex<State>,
+    /// Its sink's [`ReplySink::send`].
+    let_go: fn(&S, WireReply),
 }
 
 struct State {
@@ -62,8 +64,8 @@ pub(crate) trait ReplySink: Send + Sync + 'static {
     /// Sends that the call ended with a stream, and then the stream; called at most once.
     fn send_stream(&self, stream: Outgoing);
 
-    /// Its caller has left, and no end is sent.
-    fn abandoned(&self) {
+    /// Its caller has left when it had come so far, and no end is sent.
+    fn abandoned(&self, _stage: Stage) {
         self.begun();
     }
 }
@@ -71,7 +73,7 @@ pub(crate) trait ReplySink: Send + Sync + 'static {
 impl<S: ReplySink> InboundCall<S> {
     pub(crate) fn new(head: CallHead, body: Bytes, sink: S) -> Self {
         let state = State { phase: Phase::default(), body: Some(body), stream: None, reply: None };
-        Self { head, sink, state: Mutex::new(state) }
+        Self { head, sink, state: Mutex::new(state), let_go: S::send }
     }
 
     /// A stream comes with the arguments.
@@ -117,6 +119,25 @@ impl<S: ReplySink> InboundCall<S> {
     }
 }
 
+/// It has an end even if whoever has it lets go of it: its caller waits for that, and so may other attempts of it.
+impl<S> Drop for InboundCall<S> {
+    fn drop(&mut self) {
+        let phase = &lock_mut(&mut self.state).phase;
+        let (stage, accepted) = (phase.stage(), phase.is_accepted());
+        if stage == Stage::Over {
+            return;
+        }
+        let delivery = if stage == Stage::Waiting { Delivery::NotDelivered } else { Delivery::Unknown };
+        let failure = Failure::new(FailureKind::Stopped, delivery, "the actor let go of the call");
+        if accepted {
+            // Its caller has its end.
+            super::oneway::lost(&self.head, &failure);
+        } else {
+            (self.let_go)(&self.sink, WireReply::Failed(failure));
+        }
+    }
+}
+
 impl<S: ReplySink> AnyCall for InboundCall<S> {
     fn head(&self) -> &CallHead {
         &self.head
@@ -149,12 +170,13 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
         if state.phase.is_accepted() {
             return;
         }
+        let stage = state.phase.stage();
         let Some(ended) = state.phase.end() else { return };
         state.body = None;
         let stream = state.stream.take();
         drop(state);
         drop(stream);
-        self.sink.abandoned();
+        self.sink.abandoned(stage);
         ended.notify();
     }
 
@@ -263,5 +285,62 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::service::{Access, Method, Reply};
+
+    static METHOD: Method =
+        Method::new("Test", "test", 1, Access::Shared, &[], Reply::value("()", crate::schema::of::<()>));
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<WireReply>>>);
+
+    impl ReplySink for Sink {
+        fn accepted(&self) {}
+
+        fn send_stream(&self, _: Outgoing) {}
+
+        fn begun(&self) {}
+
+        fn send(&self, reply: WireReply) {
+            lock(&self.0).push(reply);
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_let_go_has_an_end_and_one_only() {
+        let call = |sink: &Sink| {
+            let head = CallHead::new(&METHOD, "actor".into());
+            InboundCall::new(head, Bytes::new(), sink.clone())
+        };
+        let deliveries = |sink: &Sink| -> Vec<Delivery> {
+            let ends = lock(&sink.0);
+            let delivery = |end: &WireReply| match end {
+                WireReply::Failed(failure) => failure.delivery(),
+                WireReply::Ended(..) => Delivery::Executed,
+            };
+            ends.iter().map(delivery).collect()
+        };
+        let (waiting, running, ended, left) = <(Sink, Sink, Sink, Sink)>::default();
+        drop(call(&waiting));
+        let begun = call(&running);
+        assert!(begun.claim_encoded().is_some());
+        drop(begun);
+        let replied = call(&ended);
+        replied.accept_encoded(Status::Replied, Bytes::new(), true);
+        drop(replied);
+        let abandoned = call(&left);
+        abandoned.abandon();
+        drop(abandoned);
+        assert_eq!(deliveries(&waiting), [Delivery::NotDelivered]);
+        assert_eq!(deliveries(&running), [Delivery::Unknown]);
+        assert_eq!(deliveries(&ended), [Delivery::Executed]);
+        assert_eq!(deliveries(&left), []);
     }
 }

@@ -25,6 +25,12 @@ impl Peer {
         &self.names
     }
 
+    /// One of this name, for tests.
+    #[cfg(test)]
+    pub(crate) fn named(name: &str) -> Self {
+        Self { names: Arc::new([name.to_owned()]) }
+    }
+
     /// The names in a certificate that somebody else has verified.
     pub(super) fn read(certificate: &CertificateDer<'_>) -> Result<Self, TrustError> {
         let parsed = EndEntityCert::try_from(certificate).map_err(TrustError::certificate)?;

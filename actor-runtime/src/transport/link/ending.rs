@@ -4,7 +4,7 @@ use std::sync::Weak;
 
 use super::{Link, Progress, Sent};
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind},
+    call::{AnyCall, Delivery, Failure, FailureKind, Stage},
     proto::{CloseCode, Lost},
     sync::lock,
 };
@@ -63,8 +63,10 @@ impl Link {
         }
         self.end_streams(failure);
         for call in served.iter().filter_map(Weak::upgrade) {
-            // What is remembered goes on to its end: another attempt may come to ask for it.
-            if call.head().number == 0 || !call.head().method.dedup {
+            // What runs and is remembered goes on to its end: another attempt may come to ask for it. What waits is run by
+            // that attempt: else a caller that comes and goes would have more calls wait than it was granted.
+            let asked_for = call.head().number != 0 && call.head().method.dedup;
+            if !asked_for || call.stage() == Stage::Waiting {
                 AnyCall::abandon(&*call);
             }
         }

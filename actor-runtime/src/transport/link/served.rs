@@ -17,7 +17,7 @@ use crate::{
     actor_id::NodeId,
     call::{
         AnyCall, Attempt, CallHead, Caller, Dedup, Delivery, Failure, FailureKind, InboundCall, Key, Refused,
-        ReplySink, Target, WireReply,
+        ReplySink, Stage, Target, WireReply,
     },
     cork,
     node::{Node, clock},
@@ -73,7 +73,7 @@ struct Remembered {
 
 impl Remembered {
     fn ended(&self, reply: &WireReply) {
-        for waiting in self.by.ended(clock::now(), self.key, reply) {
+        for waiting in self.by.ended(clock::now(), &self.key, reply) {
             waiting.send(reply.clone());
         }
     }
@@ -86,11 +86,20 @@ impl ReplySink for Served {
         }
     }
 
-    fn abandoned(&self) {
+    fn abandoned(&self, stage: Stage) {
         self.begun();
         if let Some(remembered) = &self.remembered {
-            let detail = "its caller left before it was through";
-            let left = Failure::new(FailureKind::Cancelled, Delivery::Unknown, detail);
+            let left = match stage {
+                // Another attempt, by another connection, may be run.
+                Stage::Waiting => {
+                    let detail = "an earlier attempt of the call left the queue, and this one was not in it";
+                    Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail)
+                }
+                Stage::Running | Stage::Over => {
+                    let detail = "its caller left before it was through";
+                    Failure::new(FailureKind::Cancelled, Delivery::Unknown, detail)
+                }
+            };
             remembered.ended(&WireReply::Failed(left));
         }
     }
@@ -187,7 +196,7 @@ impl Inbound {
             && header.context.number != 0
             && let Some(peer) = peer
         {
-            let key = (peer.node, header.context.number);
+            let key = ((link.identity(), peer.node), header.context.number);
             match remember(served, target.remembers(), key, header.context.again, now) {
                 Some(first) => served = first,
                 None => return,
@@ -266,7 +275,7 @@ fn remember(
         served.begun();
         Some(Box::new(served) as Box<dyn ReplySink>)
     };
-    match by.attempt(now, key, again, way_back) {
+    match by.attempt(now, key.clone(), again, way_back) {
         Attempt::Waits => {}
         Attempt::Reply(reply) => served?.send(reply),
         Attempt::Run => {
