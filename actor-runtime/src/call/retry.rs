@@ -114,11 +114,21 @@ impl Tried {
     pub(crate) fn failed(&mut self, failure: Failure) {
         self.attempts += 1;
         let known = |failure: &Failure| failure.delivery() == Delivery::NotDelivered;
+        // That it ran says more than that nobody knows, and so does what became of it.
+        let connection = matches!(
+            failure.kind(),
+            FailureKind::ConnectionLost | FailureKind::Unreachable | FailureKind::Stopped
+        );
+        let says_more = match (failure.delivery(), self.told.delivery()) {
+            (Delivery::Executed, _) => true,
+            (Delivery::Unknown, Delivery::Unknown) => !connection,
+            _ => false,
+        };
         self.unknown |= !known(&failure);
         let nothing = matches!(failure.kind(), FailureKind::NotFound | FailureKind::Unreachable);
         // That an actor stopped says more than that nothing is found in its place.
         let said_more = nothing && self.told.kind() == FailureKind::Stopped;
-        if known(&self.told) && !(known(&failure) && said_more) {
+        if says_more || known(&self.told) && !(known(&failure) && said_more) {
             self.told = failure;
         }
     }
@@ -128,9 +138,10 @@ impl Tried {
         self.may_have_run = self.may_have_run.or(actor);
     }
 
-    /// Whether this registration may be asked again: no other one knows what the first one did.
+    /// Whether this registration may be asked again: no other one knows what the first one did, and if nobody knows
+    /// which one that was, there is none.
     pub(crate) fn may_ask(&self, actor: Option<ActorId>) -> bool {
-        !self.unknown || self.may_have_run.is_none() || self.may_have_run == actor
+        !self.unknown || self.may_have_run.is_some() && self.may_have_run == actor
     }
 
     /// Whether somebody may have run it.
@@ -209,12 +220,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_actor_said_of_a_call_is_told_rather_than_that_a_connection_was_lost() {
+        use FailureKind::{ConnectionLost, NotFound, Panicked, TooLarge};
+        for (kind, delivery) in [(Panicked, Delivery::Unknown), (TooLarge, Delivery::Executed)] {
+            let lost = failure(ConnectionLost, Delivery::Unknown);
+            let mut tried = Tried::first(lost, Retry::default(), || 1);
+            tried.failed(failure(kind, delivery));
+            tried.failed(failure(ConnectionLost, Delivery::Unknown));
+            tried.failed(failure(NotFound, Delivery::NotDelivered));
+            assert_eq!((tried.told().kind(), tried.told().delivery()), (kind, delivery));
+        }
+    }
+
+    #[test]
     fn only_the_one_who_may_have_run_it_is_asked_again() {
         let (a, b) = (Some(ActorId::from_bytes([1; 16])), Some(ActorId::from_bytes([2; 16])));
         let mut tried =
             Tried::first(failure(FailureKind::Unreachable, Delivery::NotDelivered), Retry::none(), || 1);
         assert!(tried.may_ask(a) && tried.may_ask(b) && tried.is_spent());
         tried.failed(failure(FailureKind::ConnectionLost, Delivery::Unknown));
+        assert!(!tried.may_ask(a) && !tried.may_ask(None));
         tried.may_have_run(a);
         tried.may_have_run(b);
         assert!(tried.may_ask(a) && !tried.may_ask(b) && !tried.may_ask(None));

@@ -231,9 +231,9 @@ impl Gate {
         }
     }
 
-    /// The service that is called: a client calls one only.
-    fn service(&self) -> &'static [&'static Method] {
-        lock(&self.state).queue.front().map_or(&[], |queued| queued.call.service())
+    /// The service that is called: a client calls one only. `None` if nothing waits to be sent.
+    fn service(&self) -> Option<&'static [&'static Method]> {
+        lock(&self.state).queue.front().map(|queued| queued.call.service())
     }
 
     async fn find(&self, node: &Node, methods: &'static [&'static Method]) -> Result<Route, Failure> {
@@ -285,9 +285,8 @@ impl Gate {
                 Err(panic) => {
                     let detail =
                         format!("the arguments panicked while they were encoded: {}", text_of(&*panic));
-                    call.fail(&mut |_| {
-                        Failure::new(FailureKind::Malformed, Delivery::NotDelivered, detail.clone())
-                    });
+                    let failure = Failure::new(FailureKind::Malformed, Delivery::NotDelivered, detail);
+                    fail_queued([Queued { call, tried }], &failure);
                 }
             }
         }
@@ -306,13 +305,16 @@ impl Finding {
     async fn let_through(mut self) {
         loop {
             self.rest().await;
-            match self.gate.find(&self.node, self.gate.service()).await {
-                Ok(route) => {
-                    let route = Arc::new(route);
-                    lock(&self.gate.state).route = Some(route.clone());
-                    self.gate.send_queued(&self.node, &route);
+            // A way that was found for no service would be compared with none, and further calls would take it.
+            if let Some(methods) = self.gate.service() {
+                match self.gate.find(&self.node, methods).await {
+                    Ok(route) => {
+                        let route = Arc::new(route);
+                        lock(&self.gate.state).route = Some(route.clone());
+                        self.gate.send_queued(&self.node, &route);
+                    }
+                    Err(failure) => self.not_found(&failure),
                 }
-                Err(failure) => self.not_found(&failure),
             }
             let mut state = lock(&self.gate.state);
             if state.queue.is_empty() {
@@ -373,7 +375,7 @@ impl Drop for Finding {
     }
 }
 
-fn fail_queued(queue: VecDeque<Queued>, failure: &Failure) {
+fn fail_queued(queue: impl IntoIterator<Item = Queued>, failure: &Failure) {
     for Queued { call, tried } in queue {
         let told = match tried {
             Some(mut tried) => {

@@ -58,7 +58,8 @@ impl Route {
             let mut binding = bind(endpoint.actor)?;
             if endpoint.actor.is_none() && methods.iter().any(|method| method.dedup) {
                 // What may have been run is asked for again where it may have been run, and nowhere else.
-                endpoint.actor = Some(identify(node, &binding, &endpoint.name).await?);
+                let identified = identify(node, &binding, &endpoint.name).await;
+                endpoint.actor = Some(identified.map_err(not_sent)?);
                 binding = bind(endpoint.actor)?;
             }
             Way::Link(binding, differences)
@@ -117,6 +118,15 @@ impl Route {
             }
         }
     }
+}
+
+/// The question who has the name may have been answered or not: the calls that wait for that were not sent.
+fn not_sent(failure: Failure) -> Failure {
+    let kind = match failure.kind() {
+        FailureKind::ConnectionLost => FailureKind::Unreachable,
+        kind => kind,
+    };
+    Failure::new(kind, Delivery::NotDelivered, failure.detail())
 }
 
 fn here(node: &Node, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Failure> {

@@ -120,10 +120,7 @@ impl Binding {
         // Before the link knows the call: the arguments' own code runs here, and it may panic.
         let body = match encode(node, &*call) {
             Ok(body) => body,
-            Err(failure) => {
-                call.fail(&mut |_| failure.clone());
-                return Ok(());
-            }
+            Err(failure) => return Err(Refused { call, failure }),
         };
         let mut stream = call.take_stream();
         let head = call.head();
@@ -236,11 +233,10 @@ impl Sweep for Link {
             machine.set_watched(next.is_some());
             unsent
         });
-        for Sent { call, .. } in unsent {
-            call.fail(&mut |_| {
-                let detail = format!("it still waited at its caller for {} to take more calls", self.far);
-                Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail)
-            });
+        for sent in unsent {
+            // Of one that was tried before, its client knows more.
+            let detail = format!("it still waited at its caller for {} to take more calls", self.far);
+            sent.failed(Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail));
         }
         for call in expired {
             call.fail(&mut |_| {
