@@ -236,7 +236,7 @@ impl Sweep for Link {
         for sent in unsent {
             // Of one that was tried before, its client knows more.
             let detail = format!("it still waited at its caller for {} to take more calls", self.far);
-            sent.failed(Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail));
+            self.failed(sent, Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail));
         }
         for call in expired {
             call.fail(&mut |_| {
