@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use actor_runtime::{FixedResolver, prelude::*};
+use actor_runtime::{BoxFuture, FixedResolver, Layer, LayerCall, Next, Status, prelude::*};
 use futures::{FutureExt, future::join_all};
 use tests::{Fixture, Path, Script, on_each_path, on_each_path_but};
 
@@ -370,4 +370,52 @@ fn try_now_does_not_wait_for_a_successor() {
         assert!(matches!(failure.kind(), FailureKind::NotFound | FailureKind::Stopped), "{failure}");
         assert_eq!(failure.delivery(), Delivery::NotDelivered);
     });
+}
+
+struct Contradicts;
+
+impl Layer for Contradicts {
+    fn call<'a>(&'a self, _: LayerCall<'a>, next: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+        Box::pin(async move {
+            next.run().await?;
+            Err(Failure::new(FailureKind::Denied, Delivery::Unknown, "by a layer"))
+        })
+    }
+}
+
+/// A client's layer sees the acceptance, and may make something else of it for the caller; the call is run.
+#[test]
+fn a_layer_of_the_client_has_the_last_word_with_the_caller_only() {
+    for path in Path::ALL {
+        tests::runtime(path).block_on(async {
+            let fixture = Fixture::with(path, |builder| builder.client_layer(Contradicts)).await;
+            let book = book(&fixture, 8, Overflow::Wait);
+            let failure = book.alone("held".into()).await.unwrap_err();
+            assert_eq!((failure.kind(), failure.detail()), (FailureKind::Denied, "by a layer"));
+            fixture.script.open("held");
+            fixture.script.seen("held ends").await;
+        });
+    }
+}
+
+struct Refuses;
+
+impl Layer for Refuses {
+    fn call<'a>(&'a self, _: LayerCall<'a>, _: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+        Box::pin(async { Err(Failure::new(FailureKind::Denied, Delivery::NotDelivered, "by a layer")) })
+    }
+}
+
+/// A server's layer comes after the acceptance: what it refuses is not run, and the sender is not told.
+#[test]
+fn a_layer_of_the_server_refuses_what_was_accepted() {
+    for path in Path::ALL {
+        tests::runtime(path).block_on(async {
+            let fixture = Fixture::with(path, |builder| builder.server_layer(Refuses)).await;
+            let book = book(&fixture, 8, Overflow::Wait);
+            book.note(1).await.unwrap();
+            assert_eq!(book.noted().await.unwrap_err().kind(), FailureKind::Denied);
+            assert_eq!(fixture.script.lines(), [""; 0]);
+        });
+    }
 }
