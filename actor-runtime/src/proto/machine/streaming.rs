@@ -385,6 +385,11 @@ impl<C, I> Machine<C, I> {
         }
     }
 
+    /// A call of ours comes back before it was sent, or was refused: its stream leaves another way.
+    pub(crate) fn withdraw_stream(&mut self, call: u64) {
+        self.streams.drop_outgoing(StreamId::outgoing(Part::Arguments, call), &mut self.out);
+    }
+
     /// The reader has room for so much more.
     pub(crate) fn give_stream_room(&mut self, id: StreamId, room: Room) {
         let ending = self.is_ending();

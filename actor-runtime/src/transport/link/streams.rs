@@ -77,6 +77,7 @@ impl Link {
     /// Nobody will ask for it: the call keeps it.
     pub(super) fn give_back(&self, sent: &Sent) {
         if let Some(stream) = self.unasked(sent.number) {
+            self.look(|machine| machine.withdraw_stream(sent.number));
             sent.call.put_stream(stream);
         }
     }

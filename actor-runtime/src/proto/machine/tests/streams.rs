@@ -278,6 +278,11 @@ fn a_call_s_argument_is_asked_for_once_and_forgotten_with_a_call_that_was_refuse
     assert!(matches!(lane(&mut machine, Frame::Reply(reply))[..], [Event::Reply(7, _)]));
     assert!(lane(&mut machine, more()).is_empty());
     assert_eq!(room(&mut machine, id), Poll::Ready(None));
+    // So is that of a call which comes back before it was sent.
+    let mut machine = calling(true);
+    machine.withdraw_stream(1);
+    assert!(lane(&mut machine, more()).is_empty());
+    assert_eq!(room(&mut machine, id), Poll::Ready(None));
 }
 
 #[test]
