@@ -299,6 +299,16 @@ fn a_way_that_nobody_waited_for_is_not_taken_by_dedup_calls() {
     });
 }
 
+/// A connection that had ended before a call was made is no attempt of it.
+#[test]
+fn a_handle_that_was_not_used_while_its_connection_was_lost_finds_another_one_at_once() {
+    simulate(Config::default(), async |world| {
+        world.script.open("a");
+        world.interrupt().await;
+        world.client.once("a").retry(Retry::none()).await.unwrap();
+    });
+}
+
 #[test]
 fn calls_that_rest_end_with_the_runtime_of_their_node() {
     let runtime = runtime(Path::Simulated);

@@ -173,12 +173,19 @@ impl Gate {
         Failure::new(FailureKind::Overloaded, Delivery::NotDelivered, detail)
     }
 
-    fn send(&self, node: &Node, route: &Route, call: Arc<dyn AnyCall>) {
+    fn send(&self, node: &Node, route: &Arc<Route>, call: Arc<dyn AnyCall>) {
         // The clock was read when the call was made, a moment ago.
         let now = call.head().made.unwrap_or_else(|| node.now());
         let mut tried = None;
         if let Err(refused) = route.send(node, call, now, &mut tried, &self.order, || self.this.clone()) {
-            self.refused(refused, tried, route.endpoint().actor);
+            if refused.failure.kind() != FailureKind::Unreachable {
+                return self.refused(refused, tried, route.endpoint().actor);
+            }
+            // The connection had ended before, and this handle did not know: that is no attempt.
+            let mut state = lock(&self.state);
+            state.route.take_if(|present| Arc::ptr_eq(present, route));
+            self.open.store(false, Ordering::Release);
+            self.wait(node, state, Queued { call: refused.call, tried });
         }
     }
 
