@@ -37,7 +37,9 @@ impl Gate {
             return Err(failure);
         }
         let own = head.retry.as_deref().or(self.options().retry.as_deref());
-        let temporary = own.is_some() || self.was_reached();
+        // That there are several actors, or none, is what the empty name is told then, and no passing thing.
+        let ambiguous = kind == FailureKind::NotFound && self.name().is_empty();
+        let temporary = (own.is_some() || self.was_reached()) && !ambiguous;
         let first = tried.is_none();
         let mut tried = match tried {
             Some(mut tried) => {
