@@ -209,7 +209,7 @@ impl Ending {
 pub struct ShutdownError {
     /// How much time there was.
     pub grace: Duration,
-    /// The actors that were ended before their queues were empty, and those whose streams were.
+    /// The actors that were ended before their queues were empty, and those whose streams were; by name.
     pub cut_off: Vec<String>,
     /// Those among them that have not ended yet: their handlers do not await.
     pub blocked: Vec<String>,
