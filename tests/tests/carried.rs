@@ -80,9 +80,9 @@ async fn a_call_does_not_wait_for_another_caller_that_computes() {
             let post = client(&caller, address);
             post.echo(1).await.unwrap();
             // All the others wait for this one, and are answered in one poll.
-            let first = post.clone();
-            let first = caller.spawn(async move { first.hold_alone(100).await });
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            let mut first = std::pin::pin!(post.hold_alone(100));
+            // It is on its way with its first poll, in front of them.
+            assert!(futures::poll!(&mut first).is_pending());
             let mut computes = Some(computes);
             let calls: Vec<_> = (0..200)
                 .map(|at| {
@@ -97,7 +97,7 @@ async fn a_call_does_not_wait_for_another_caller_that_computes() {
                     })
                 })
                 .collect();
-            first.await.unwrap().unwrap();
+            first.await.unwrap();
             for call in calls {
                 call.await.unwrap().unwrap();
             }
