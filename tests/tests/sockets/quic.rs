@@ -159,12 +159,13 @@ fn the_development_trust_domain_serves_this_machine_only_and_needs_a_home() {
     std::fs::create_dir_all(&state).unwrap();
     let run = |test: &str, state: Option<&Path>| {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", test]).env_clear().env(CHILD, "1");
+        command.args(["--exact", &format!("quic::{test}")]).env_clear().env(CHILD, "1");
         if let Some(state) = state {
             command.env("ACTOR_STATE_DIR", state);
         }
         let out = command.output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success() && said.contains("1 passed"), "{said}");
     };
     run("development_domain", Some(&state));
     run("no_home", None);

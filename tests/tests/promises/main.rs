@@ -1,0 +1,29 @@
+//! What a program relies on, promise by promise. One program for all of them: linking one takes seconds and disk.
+
+mod context;
+mod direct;
+mod layers;
+mod layers_limit;
+mod layers_trace;
+mod misuse;
+mod oneway;
+mod reply_to;
+mod s10_attempts;
+mod s10_delivery;
+mod s10_retries;
+mod s12_identity;
+mod s1_turns;
+mod s2_order;
+mod s3_mailbox;
+mod s4_panics;
+mod s5_cycles;
+mod s6_carriers;
+mod s6_endings;
+mod s7_cancellation;
+mod s7_cancelled;
+mod s7_stages;
+mod s8_deadlines;
+mod simulated;
+mod stream_endings;
+mod streams;
+mod values;

@@ -1,0 +1,8 @@
+//! What needs real sockets, processes or threads.
+
+mod blocking;
+mod carried;
+mod hostile;
+mod inspect;
+mod quic;
+mod s6_processes;
