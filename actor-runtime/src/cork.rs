@@ -34,7 +34,7 @@ pub(crate) trait Flush: Send + Sync {
 struct Noted {
     /// How many corked polls are under way on this thread, one inside the other.
     depth: usize,
-    /// When the outermost one began.
+    /// When something was first noted in the outermost one.
     begun: Option<Instant>,
     /// How often something was noted in it.
     times: u32,
@@ -49,17 +49,19 @@ thread_local! {
 
 /// Has `flush` called when the poll that runs on this thread ends. False if it is not corked: then it is up to the caller.
 pub(crate) fn later<F: Flush + 'static>(flush: &Arc<F>) -> bool {
-    let mut overdue = Vec::new();
+    let mut overdue = None;
     let noted = NOTED.with_borrow_mut(|noted| {
         if noted.depth == 0 {
             return false;
         }
         noted.times += 1;
         // Most handlers are quick, and to look at the clock has its price too.
-        let look = noted.times.is_power_of_two() || noted.times.is_multiple_of(8);
-        noted.long |= look && noted.begun.is_some_and(|begun| clock::now() >= begun + MOMENT);
+        if noted.times.is_power_of_two() || noted.times.is_multiple_of(8) {
+            let now = clock::now();
+            noted.long |= now >= *noted.begun.get_or_insert(now) + MOMENT;
+        }
         if noted.long {
-            overdue = std::mem::take(&mut noted.flushes);
+            overdue = Some(std::mem::take(&mut noted.flushes));
             return false;
         }
         let same = |last: &Arc<dyn Flush>| std::ptr::addr_eq(Arc::as_ptr(last), Arc::as_ptr(flush));
@@ -68,8 +70,10 @@ pub(crate) fn later<F: Flush + 'static>(flush: &Arc<F>) -> bool {
         }
         true
     });
-    for flush in overdue {
-        flush.flush();
+    if let Some(overdue) = overdue {
+        for flush in overdue {
+            flush.flush();
+        }
     }
     noted
 }
@@ -104,7 +108,7 @@ impl Uncork {
     fn new() -> Self {
         NOTED.with_borrow_mut(|noted| {
             if noted.depth == 0 {
-                noted.begun = Some(clock::now());
+                noted.begun = None;
                 noted.times = 0;
                 noted.long = false;
             }
@@ -118,20 +122,24 @@ impl Drop for Uncork {
     fn drop(&mut self) {
         let flushes = NOTED.with_borrow_mut(|noted| {
             noted.depth -= 1;
-            if noted.depth == 0 { std::mem::take(&mut noted.flushes) } else { Vec::new() }
+            (noted.depth == 0 && !noted.flushes.is_empty()).then(|| std::mem::take(&mut noted.flushes))
         });
-        for flush in &flushes {
-            flush.flush();
+        if let Some(flushes) = flushes {
+            flush_all(flushes);
         }
-        // The list's memory is used again.
-        let mut empty = flushes;
-        empty.clear();
-        NOTED.with_borrow_mut(|noted| {
-            if noted.flushes.capacity() < empty.capacity() && noted.flushes.is_empty() {
-                noted.flushes = empty;
-            }
-        });
     }
+}
+
+fn flush_all(mut flushes: Vec<Arc<dyn Flush>>) {
+    for flush in flushes.drain(..) {
+        flush.flush();
+    }
+    // The list's memory is used again.
+    NOTED.with_borrow_mut(|noted| {
+        if noted.flushes.capacity() < flushes.capacity() && noted.flushes.is_empty() {
+            noted.flushes = flushes;
+        }
+    });
 }
 
 #[cfg(test)]

@@ -127,6 +127,13 @@ pub trait Layer: Send + Sync + 'static {
         let _ = call;
         Box::pin(next.run())
     }
+
+    /// What says whether it wants to see no call at all just now; it must not panic. For the layers of this crate: others
+    /// pass.
+    #[doc(hidden)]
+    fn off(&self) -> Option<fn(Side) -> bool> {
+        None
+    }
 }
 
 /// What a layer wants with a call.
@@ -186,11 +193,18 @@ impl fmt::Debug for Next<'_> {
 
 /// Layers in their order, the outermost first. Mostly none: small, and known at a glance.
 #[derive(Clone, Default)]
-pub(crate) struct Layers(Option<Arc<Vec<Arc<dyn Layer>>>>);
+pub(crate) struct Layers(Option<Arc<Present>>);
+
+struct Present {
+    layers: Vec<Arc<dyn Layer>>,
+    /// What says whether they are off, one for each; none if there is a layer that never is.
+    off: Vec<fn(Side) -> bool>,
+}
 
 impl Layers {
     pub(crate) fn new(layers: Vec<Arc<dyn Layer>>) -> Self {
-        Self((!layers.is_empty()).then(|| Arc::new(layers)))
+        let off = layers.iter().map(|layer| layer.off()).collect::<Option<_>>().unwrap_or_default();
+        Self((!layers.is_empty()).then(|| Arc::new(Present { layers, off })))
     }
 
     /// These, and those inside of them.
@@ -201,12 +215,16 @@ impl Layers {
         Self::new(self.as_slice().iter().cloned().chain(inside).collect())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_none()
+    /// Whether there is nothing to show a call to: no layer, or none that wants to see calls now.
+    #[inline]
+    pub(crate) fn are_off(&self, side: Side) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|present| !present.off.is_empty() && present.off.iter().all(|is_off| is_off(side)))
     }
 
     fn as_slice(&self) -> &[Arc<dyn Layer>] {
-        self.0.as_ref().map_or(&[], |layers| layers.as_slice())
+        self.0.as_ref().map_or(&[], |present| &present.layers)
     }
 
     /// Shows them a call that is about to be sent; `None` if it goes on as if there were none.

@@ -24,7 +24,7 @@ use crate::{
 /// Shows the turn's call to the layers; `None` if it goes on as if there were none.
 #[inline]
 pub(super) fn begin(cell: &ActorCell, turn: &mut Turn) -> Option<Begun> {
-    if cell.layers.is_empty() { None } else { shown(cell, turn) }
+    if cell.layers.are_off(Side::Server) { None } else { shown(cell, turn) }
 }
 
 #[inline(never)]

@@ -174,7 +174,9 @@ impl Mailbox {
         }
         let promoted = state.promoted();
         let watch = state.pushed().wake(state);
-        accept(accepted);
+        if let Some(call) = accepted {
+            call.accepted();
+        }
         accept(promoted);
         Ok(watch)
     }
@@ -205,9 +207,9 @@ impl Mailbox {
             };
             refused.push(Refused { call, failure });
         }
-        accepted.append(&mut state.promoted());
+        accepted.extend(state.promoted().into_iter().flatten());
         let watch = state.pushed().wake(state);
-        accept(accepted);
+        accepted.into_iter().for_each(|call| call.accepted());
         watch
     }
 
@@ -448,8 +450,10 @@ impl State {
     }
 
     /// The calls that have to be told that they came into the queue.
-    fn promoted(&mut self) -> Vec<Entry> {
-        self.beside.as_mut().map(|all| std::mem::take(&mut all.promoted)).unwrap_or_default()
+    #[inline]
+    fn promoted(&mut self) -> Option<Vec<Entry>> {
+        let promoted = &mut self.beside.as_mut()?.promoted;
+        (!promoted.is_empty()).then(|| std::mem::take(promoted))
     }
 
     fn start(&mut self, call: Entry) -> Step {
@@ -500,9 +504,10 @@ impl Beside {
 }
 
 /// Tells oneway calls that they are in the queue; not under the lock.
-fn accept(calls: impl IntoIterator<Item = Entry>) {
-    for call in calls {
-        call.accepted();
+#[inline]
+fn accept(calls: Option<Vec<Entry>>) {
+    if let Some(calls) = calls {
+        calls.into_iter().for_each(|call| call.accepted());
     }
 }
 

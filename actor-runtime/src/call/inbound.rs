@@ -71,15 +71,10 @@ pub(crate) trait ReplySink: Send + Sync + 'static {
 }
 
 impl<S: ReplySink> InboundCall<S> {
-    pub(crate) fn new(head: CallHead, body: Bytes, sink: S) -> Self {
-        let state = State { phase: Phase::default(), body: Some(body), stream: None, reply: None };
+    /// A call whose arguments are these bytes, and a stream if one is among them.
+    pub(crate) fn new(head: CallHead, body: Bytes, stream: Option<Incoming>, sink: S) -> Self {
+        let state = State { phase: Phase::default(), body: Some(body), stream, reply: None };
         Self { head, sink, state: Mutex::new(state), let_go: S::send }
-    }
-
-    /// A stream comes with the arguments.
-    pub(crate) fn with_stream(self, stream: Incoming) -> Self {
-        lock(&self.state).stream = Some(stream);
-        self
     }
 
     fn end(&self, reply: impl FnOnce(Stage) -> WireReply, by_reply: bool) {
@@ -317,7 +312,7 @@ mod tests {
     fn a_call_that_is_let_go_has_an_end_and_one_only() {
         let call = |sink: &Sink| {
             let head = CallHead::new(&METHOD, "actor".into());
-            InboundCall::new(head, Bytes::new(), sink.clone())
+            InboundCall::new(head, Bytes::new(), None, sink.clone())
         };
         let deliveries = |sink: &Sink| -> Vec<Delivery> {
             let ends = lock(&sink.0);

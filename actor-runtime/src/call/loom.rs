@@ -140,7 +140,7 @@ fn an_inbound_call_is_answered_at_most_once() {
     loom::model(|| {
         let sent = Arc::new(AtomicUsize::new(0));
         let head = CallHead::new(&SHARED, "sample".into());
-        let call = Arc::new(InboundCall::new(head, bytes::Bytes::new(), Count(sent.clone())));
+        let call = Arc::new(InboundCall::new(head, bytes::Bytes::new(), None, Count(sent.clone())));
         let replies = thread::spawn({
             let call = call.clone();
             move || {
@@ -278,7 +278,7 @@ fn an_inbound_oneway_call_is_answered_once() {
     loom::model(|| {
         let sent = Arc::new(AtomicUsize::new(0));
         let head = CallHead::new(&ONEWAY_SHARED, "sample".into());
-        let call = Arc::new(InboundCall::new(head, bytes::Bytes::new(), Count(sent.clone())));
+        let call = Arc::new(InboundCall::new(head, bytes::Bytes::new(), None, Count(sent.clone())));
         let accepts = thread::spawn({
             let call = call.clone();
             move || call.accepted()

@@ -197,8 +197,16 @@ impl Ended {
     }
 }
 
+#[inline]
 fn wake_all(watchers: Option<Box<Slab<Waker>>>) {
-    for (_, watcher) in watchers.into_iter().flat_map(|watchers| *watchers) {
+    if let Some(watchers) = watchers {
+        wake_watchers(*watchers);
+    }
+}
+
+#[cold]
+fn wake_watchers(watchers: Slab<Waker>) {
+    for (_, watcher) in watchers {
         watcher.wake();
     }
 }

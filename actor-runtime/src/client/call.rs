@@ -20,7 +20,7 @@ use crate::{
         Retry, Timeout,
     },
     context,
-    layer::Begun,
+    layer::{Begun, Side},
     names::BoxFuture,
     service::MethodTimeout,
 };
@@ -167,7 +167,7 @@ impl<O> Call<O> {
         // First: if the arguments panic while they are sent, the call is still to be given up.
         self.progress = Progress::Waiting;
         match prepare(&self.gate, &mut self.call, &mut self.options, self.now, waker) {
-            Ok(node) if node.client_layers().is_empty() => self.gate.pass(node, self.call.clone()),
+            Ok(node) if node.client_layers().are_off(Side::Client) => self.gate.pass(node, self.call.clone()),
             Ok(node) => match shown(node, &mut self.call) {
                 Ok(None) => self.gate.pass(node, self.call.clone()),
                 Ok(Some(begun)) => {

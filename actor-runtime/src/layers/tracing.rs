@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use tracing::{Instrument, Level, Span, field::Empty};
+use tracing::{Instrument, Level, Span, field::Empty, level_filters::LevelFilter};
 
 use super::{
     outcome::{DROPPED, delivery, outcome},
@@ -85,16 +85,22 @@ impl TraceLayer {
     }
 
     fn is_on(self) -> bool {
-        self.always || tracing::enabled!(target: TARGET, Level::INFO)
+        // The first is known at a glance.
+        self.always || Level::INFO <= LevelFilter::current() && tracing::enabled!(target: TARGET, Level::INFO)
     }
 }
 
 impl Layer for TraceLayer {
+    fn off(&self) -> Option<fn(Side) -> bool> {
+        // A client has a trace to hand on all the same.
+        let is_off =
+            |side| Level::INFO > LevelFilter::current() && (side == Side::Server || !TraceContext::is_here());
+        (!self.always).then_some(is_off as fn(Side) -> bool)
+    }
+
     fn outgoing(&self, call: &mut OutgoingCall<'_>) -> Result<Interest, Failure> {
         if !self.is_on() {
-            if TraceContext::is_here() {
-                hand_on(call);
-            }
+            hand_on(call);
             return Ok(Interest::Pass);
         }
         let parent = TraceContext::of(call.metadata()).or_else(TraceContext::current);

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZero,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +12,8 @@ use bytes::{Bytes, BytesMut};
 use super::{
     kind,
     record::{
-        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Short, Unread, fixed, name, parts, split, varint,
+        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Short, Unread, fixed, name, parts, split,
+        take_number, varint,
     },
 };
 use crate::{
@@ -46,10 +48,11 @@ pub(crate) struct CallHeader {
     /// The body comes on a stream of its own, and has this length.
     pub(crate) body_length: Option<u64>,
     /// The call starts after this one, if that one still waits for its body.
-    pub(crate) after: Option<u64>,
+    pub(crate) after: Option<NonZero<u64>>,
     /// The items of an argument that is a stream come behind, once they are asked for.
     pub(crate) stream: bool,
-    pub(crate) context: CallContext,
+    /// None if there is nothing in it, as in most calls.
+    pub(crate) context: Option<Box<CallContext>>,
 }
 
 /// What was sent, and not when it came: recorded conversations are compared by it.
@@ -60,6 +63,7 @@ impl fmt::Debug for CallHeader {
         if *stream {
             header.field("stream", stream);
         }
+        let none = CallContext::default();
         header
             .field("call", call)
             .field("method", method)
@@ -67,7 +71,7 @@ impl fmt::Debug for CallHeader {
             .field("remaining", remaining)
             .field("body_length", body_length)
             .field("after", after)
-            .field("context", context)
+            .field("context", context.as_deref().unwrap_or(&none))
             .finish()
     }
 }
@@ -89,6 +93,7 @@ pub(crate) struct CallContext {
 
 const CALL: u64 = 1;
 const METHOD: u64 = 2;
+const METHOD_TAG: u8 = METHOD as u8;
 const NAMESPACE: u64 = 3;
 const NAME: u64 = 4;
 const ACTOR: u64 = 5;
@@ -225,8 +230,7 @@ impl CallHeader {
         body: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), HeaderTooLong> {
-        let mut frame = FrameWriter::new(out, kind::CALL);
-        let mut records = Short::new();
+        let mut records = Short::new(kind::CALL);
         records.varint(CALL as u8, self.call);
         records.bytes(METHOD as u8, self.method.to_le_bytes());
         records.varint(TARGET as u8, u64::from(self.target));
@@ -237,23 +241,31 @@ impl CallHeader {
             records.varint(BODY_LENGTH as u8, length);
         }
         if let Some(after) = self.after {
-            records.varint(AFTER as u8, after);
+            records.varint(AFTER as u8, after.get());
         }
         if self.stream {
             records.varint(STREAM as u8, 1);
         }
-        frame.records(records.as_bytes());
-        frame.records(context);
-        frame.finish(body)
+        records.finish(context, body, out)
     }
 
     /// Reads a frame: the header, and the body behind it.
     pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<(Self, Bytes), FrameError> {
-        let (header, body) = split(rest)?;
+        let (mut header, body) = split(rest)?;
         let mut decoded = Self::default();
-        let (mut call, mut method, mut target) = (None, None, None);
-        let mut hops = Vec::new();
-        let mut metadata = Metadata::new();
+        let (mut method, mut target, mut context) = (None, None, None);
+        // In this order we write them, and others may.
+        let mut call = take_number(&mut header, CALL);
+        if let [METHOD_TAG, 4, a, b, c, d, behind @ ..] = header {
+            method = Some(u32::from_le_bytes([*a, *b, *c, *d]));
+            header = behind;
+        }
+        if let Some(number) = take_number(&mut header, TARGET) {
+            target = Some(u32::try_from(number).map_err(|_| FrameError::Record(TARGET))?);
+        }
+        if let Some(micros) = take_number(&mut header, REMAINING) {
+            decoded.remaining = Some(Duration::from_micros(micros));
+        }
         for record in ReadRecords(header) {
             let (tag, value) = record?;
             match tag {
@@ -263,32 +275,58 @@ impl CallHeader {
                 REMAINING => decoded.remaining = Some(Duration::from_micros(varint(tag, value)?)),
                 BODY_LENGTH => decoded.body_length = Some(varint(tag, value)?),
                 STREAM => decoded.stream = varint(tag, value)? != 0,
-                AFTER => decoded.after = Some(varint(tag, value)?),
-                HOP if hops.len() < Link::MAX => hops.push(parts::<17>(tag, value)?),
-                CALLER => decoded.context.caller = Some(ActorId::from_bytes(fixed(tag, value)?)),
-                METADATA => {
-                    let ([], name, value) = parts::<0>(tag, value)?;
-                    metadata.insert(name, value).map_err(|_| FrameError::Record(tag))?;
+                AFTER => decoded.after = NonZero::new(varint(tag, value)?),
+                HOP | CALLER | METADATA | NOW | NUMBER | AGAIN => {
+                    context.get_or_insert_with(ReadContext::default).record(tag, value)?;
                 }
-                NOW => decoded.context.now = true,
-                HOP => return Err(FrameError::Record(tag)),
-                NUMBER => decoded.context.number = varint(tag, value)?,
-                AGAIN => decoded.context.again = varint(tag, value)? != 0,
                 _ => {}
             }
         }
         decoded.call = call.ok_or(FrameError::Missing(CALL))?;
         decoded.method = method.ok_or(FrameError::Missing(METHOD))?;
         decoded.target = target.ok_or(FrameError::Missing(TARGET))?;
-        decoded.context.metadata = (!metadata.is_empty()).then(|| Box::new(metadata));
+        decoded.context = context.map(|context| Box::new(context.finish()));
+        Ok((decoded, body.keep()))
+    }
+}
+
+/// A context as its records are read.
+#[derive(Default)]
+struct ReadContext<'a> {
+    read: CallContext,
+    /// Outermost first.
+    hops: Vec<([u8; 17], &'a str, &'a str)>,
+    metadata: Metadata,
+}
+
+impl<'a> ReadContext<'a> {
+    fn record(&mut self, tag: u64, value: &'a [u8]) -> Result<(), FrameError> {
+        match tag {
+            HOP if self.hops.len() < Link::MAX => self.hops.push(parts::<17>(tag, value)?),
+            CALLER => self.read.caller = Some(ActorId::from_bytes(fixed(tag, value)?)),
+            METADATA => {
+                let ([], name, value) = parts::<0>(tag, value)?;
+                self.metadata.insert(name, value).map_err(|_| FrameError::Record(tag))?;
+            }
+            NOW => self.read.now = true,
+            NUMBER => self.read.number = varint(tag, value)?,
+            AGAIN => self.read.again = varint(tag, value)? != 0,
+            _ => return Err(FrameError::Record(tag)),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> CallContext {
+        let Self { mut read, hops, metadata } = self;
+        read.metadata = (!metadata.is_empty()).then(|| Box::new(metadata));
         for (head, name, method) in hops.into_iter().rev() {
             let [id @ .., access] = head;
             let access = if access == 0 { Access::Shared } else { Access::Exclusive };
-            let parent = decoded.context.chain.take();
-            let link = Link::new(ActorId::from_bytes(id), name.into(), method.into(), access, parent);
-            decoded.context.chain = Some(Arc::new(link));
+            let link =
+                Link::new(ActorId::from_bytes(id), name.into(), method.into(), access, read.chain.take());
+            read.chain = Some(Arc::new(link));
         }
-        Ok((decoded, body.keep()))
+        read
     }
 }
 
@@ -346,7 +384,7 @@ mod tests {
 
     #[test]
     fn an_envelope_comes_back_as_it_was() {
-        let large = CallHeader { body_length: Some(u64::MAX), after: Some(1 << 50), ..call() };
+        let large = CallHeader { body_length: Some(u64::MAX), after: NonZero::new(1 << 50), ..call() };
         for header in [call(), large, CallHeader::default()] {
             let rest = rest(&Frame::Call(header.clone(), Bytes::from_static(b"body")));
             let (decoded, body) = CallHeader::decode(&rest).unwrap();

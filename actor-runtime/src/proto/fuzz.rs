@@ -138,7 +138,7 @@ impl Run {
                     call,
                     target: to,
                     body_length,
-                    after,
+                    after: after.and_then(std::num::NonZero::new),
                     stream: input.small(3) == 0,
                     ..CallHeader::default()
                 };

@@ -36,8 +36,8 @@ pub(crate) use frame::{Frame, FrameReader, RawFrames};
 pub(crate) use hello::{Grants, Hello, ServiceDigest, ServiceTable, VERSIONS};
 pub(crate) use items::{Part, Room, StreamId, put_length, take_length};
 pub(crate) use machine::{
-    Abort, Account, CloseCode, Closing, Event, Expected, Lost, Machine, NewCall, Order, RefusedCall,
-    Settings, StreamRoom, StreamWork,
+    Abort, Account, Body, CloseCode, Closing, Event, Expected, Lost, Machine, NewCall, Order, Ready,
+    RefusedCall, Settings, StreamRoom, StreamWork,
 };
 pub(crate) use record::FrameError;
 pub(crate) use reply::ReplyHeader;

@@ -31,12 +31,7 @@ pub(super) struct FrameWriter<'a> {
 
 impl<'a> FrameWriter<'a> {
     pub(super) fn new(out: &'a mut BytesMut, kind: u8) -> Self {
-        /// Few frames are longer; a buffer that was taken away is not grown again step by step.
-        const ROOM: usize = 256;
-        const CHUNK: usize = 4 * 1024;
-        if out.capacity() - out.len() < ROOM {
-            out.reserve(CHUNK);
-        }
+        make_room(out, 256);
         let start = out.len();
         out.put_slice(&[0, 0, 0, 0, kind, 0, 0]);
         Self { out, start }
@@ -66,6 +61,7 @@ impl<'a> FrameWriter<'a> {
     }
 
     /// Records that were written before.
+    #[cfg(test)]
     pub(super) fn records(&mut self, records: &[u8]) {
         self.out.put_slice(records);
     }
@@ -131,16 +127,44 @@ pub(super) fn split<'a>(rest: impl Into<Unread<'a>>) -> Result<(&'a [u8], Unread
     Ok((header, Unread { from: rest.to - left.len(), ..rest }))
 }
 
+/// The record that stands first, if it has this tag and is a number; it is taken out then.
+#[inline]
+pub(super) fn take_number(header: &mut &[u8], tag: u64) -> Option<u64> {
+    let [first, length @ ..0x80, behind @ ..] = *header else { return None };
+    let (value, behind) = behind.split_at_checked(usize::from(*length))?;
+    if u64::from(*first) != tag {
+        return None;
+    }
+    let number = varint(tag, value).ok()?;
+    *header = behind;
+    Some(number)
+}
+
 /// The records of a header, one after the other.
 pub(super) struct ReadRecords<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for ReadRecords<'a> {
     type Item = Result<(u64, &'a [u8]), FrameError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;
         }
+        // Almost all are so.
+        if let [tag @ ..0x80, length @ ..0x80, behind @ ..] = self.0
+            && let Some((value, behind)) = behind.split_at_checked(usize::from(*length))
+        {
+            self.0 = behind;
+            return Some(Ok((u64::from(*tag), value)));
+        }
+        self.next_long()
+    }
+}
+
+impl<'a> ReadRecords<'a> {
+    #[cold]
+    fn next_long(&mut self) -> Option<Result<(u64, &'a [u8]), FrameError>> {
         let record = take_varint(&mut self.0).and_then(|tag| {
             let length = usize::try_from(take_varint(&mut self.0)?).ok()?;
             Some((tag, take(&mut self.0, length)?))
@@ -161,7 +185,11 @@ pub(super) fn name(tag: u64, value: &[u8]) -> Result<&str, FrameError> {
     if value.len() > MAX_NAME { Err(FrameError::Record(tag)) } else { text(tag, value) }
 }
 
+#[inline]
 pub(super) fn varint(tag: u64, mut value: &[u8]) -> Result<u64, FrameError> {
+    if let [byte @ ..0x80] = value {
+        return Ok(u64::from(*byte));
+    }
     match (take_varint(&mut value), value) {
         (Some(number), []) => Ok(number),
         _ => Err(FrameError::Record(tag)),
@@ -184,46 +212,74 @@ pub(super) fn parts<const N: usize>(tag: u64, value: &[u8]) -> Result<([u8; N], 
     Ok((fixed, text(tag, head)?, text(tag, rest)?))
 }
 
-/// A few short records, put together where nothing has to grow.
+/// The beginning of a frame: its prefix and a few short records, put together where nothing has to grow.
 pub(super) struct Short {
     bytes: [u8; Self::ROOM],
     length: usize,
 }
 
 impl Short {
-    /// Seven records of a varint each.
-    const ROOM: usize = 7 * 12;
+    /// Seven records of a varint each, and room to write eight bytes at once.
+    const ROOM: usize = PREFIX + 7 * 12 + 8;
 
-    pub(super) fn new() -> Self {
-        Self { bytes: [0; Self::ROOM], length: 0 }
+    pub(super) fn new(kind: u8) -> Self {
+        let mut bytes = [0; Self::ROOM];
+        bytes[4] = kind;
+        Self { bytes, length: PREFIX }
     }
 
-    pub(super) fn varint(&mut self, tag: u8, value: u64) {
-        self.put(tag);
-        self.put(varint_length(value) as u8);
-        let mut left = value;
-        while left >= 0x80 {
-            self.put(left as u8 | 0x80);
-            left >>= 7;
+    #[inline]
+    pub(super) fn varint(&mut self, tag: u8, mut value: u64) {
+        let mut length = 0;
+        let at = self.length + 2;
+        while value >= 0x80 {
+            self.bytes[at + length] = value as u8 | 0x80;
+            value >>= 7;
+            length += 1;
         }
-        self.put(left as u8);
+        self.bytes[at + length] = value as u8;
+        length += 1;
+        self.bytes[at - 2] = tag;
+        self.bytes[at - 1] = length as u8;
+        self.length = at + length;
     }
 
+    #[inline]
     pub(super) fn bytes<const N: usize>(&mut self, tag: u8, value: [u8; N]) {
-        self.put(tag);
-        self.put(N as u8);
-        for byte in value {
-            self.put(byte);
+        self.bytes[self.length] = tag;
+        self.bytes[self.length + 1] = N as u8;
+        self.bytes[self.length + 2..self.length + 2 + N].copy_from_slice(&value);
+        self.length += 2 + N;
+    }
+
+    /// Writes the frame, with records that were written before behind its own. `Err` with the length if the header is
+    /// longer than a peer would read; nothing is written then.
+    pub(super) fn finish(
+        mut self,
+        records: &[u8],
+        body: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<(), HeaderTooLong> {
+        let header = self.length - PREFIX + records.len();
+        let short = u16::try_from(header).map_err(|_| HeaderTooLong(header))?;
+        let length = (PREFIX - 4 + header + body.len()) as u32;
+        self.bytes[..4].copy_from_slice(&length.to_le_bytes());
+        self.bytes[5..PREFIX].copy_from_slice(&short.to_le_bytes());
+        make_room(out, self.length + records.len() + body.len());
+        out.extend_from_slice(&self.bytes[..self.length]);
+        if !records.is_empty() {
+            out.extend_from_slice(records);
         }
+        out.extend_from_slice(body);
+        Ok(())
     }
+}
 
-    fn put(&mut self, byte: u8) {
-        self.bytes[self.length] = byte;
-        self.length += 1;
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+/// Few frames are longer; a buffer that was taken away is not grown again step by step.
+fn make_room(out: &mut BytesMut, wanted: usize) {
+    const CHUNK: usize = 4 * 1024;
+    if out.capacity() - out.len() < wanted {
+        out.reserve(wanted.max(CHUNK));
     }
 }
 

@@ -5,7 +5,8 @@ use bytes::{Bytes, BytesMut};
 use super::{
     kind,
     record::{
-        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Short, Unread, fixed, parts, split, text, varint,
+        FrameError, FrameWriter, HeaderTooLong, ReadRecords, Short, Unread, fixed, parts, split, take_number,
+        text, varint,
     },
 };
 use crate::{
@@ -27,6 +28,7 @@ pub(crate) struct ReplyHeader {
 
 const CALL: u64 = 1;
 const STATUS: u64 = 2;
+const STATUS_TAG: u8 = STATUS as u8;
 const KIND: u64 = 3;
 const DELIVERY: u64 = 4;
 const DETAIL: u64 = 5;
@@ -51,8 +53,7 @@ pub(super) fn encode_reply(
     own_stream: usize,
     out: &mut BytesMut,
 ) -> Result<Option<Bytes>, HeaderTooLong> {
-    let mut frame = FrameWriter::new(out, kind::REPLY);
-    let mut records = Short::new();
+    let mut records = Short::new(kind::REPLY);
     records.varint(CALL as u8, call);
     match reply {
         WireReply::Ended(status, body) => {
@@ -60,16 +61,15 @@ pub(super) fn encode_reply(
             records.bytes(STATUS as u8, [status]);
             if body.len() > own_stream {
                 records.varint(BODY_LENGTH as u8, body.len() as u64);
-                frame.records(records.as_bytes());
-                frame.finish(&[])?;
+                records.finish(&[], &[], out)?;
                 return Ok(Some(body.clone()));
             }
-            frame.records(records.as_bytes());
-            frame.finish(body)?;
+            records.finish(&[], body, out)?;
         }
         WireReply::Failed(failure) => {
-            records.bytes(STATUS as u8, [FAILED]);
-            frame.records(records.as_bytes());
+            let mut frame = FrameWriter::new(out, kind::REPLY);
+            frame.varint(CALL, call);
+            frame.bytes(STATUS, &[FAILED]);
             write_failure(&mut frame, failure);
             frame.finish(&[])?;
         }
@@ -106,16 +106,21 @@ pub(super) fn write_failure(frame: &mut FrameWriter<'_>, failure: &Failure) {
 impl ReplyHeader {
     /// Reads a frame.
     pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
-        let (header, body) = split(rest)?;
-        let (mut call, mut status, mut body_length) = (None, None, None);
-        let mut failure = ReadFailure::default();
+        let (mut header, body) = split(rest)?;
+        let (mut status, mut body_length, mut failure) = (None, None, None);
+        // In this order we write them, and others may.
+        let mut call = take_number(&mut header, CALL);
+        if let [STATUS_TAG, 1, value, behind @ ..] = header {
+            status = Some(*value);
+            header = behind;
+        }
         for record in ReadRecords(header) {
             let (tag, value) = record?;
             match tag {
                 CALL => call = Some(varint(tag, value)?),
                 STATUS => status = Some(fixed::<1>(tag, value)?[0]),
                 BODY_LENGTH => body_length = Some(varint(tag, value)?),
-                _ => failure.record(tag, value)?,
+                _ => failure.get_or_insert_with(ReadFailure::default).record(tag, value)?,
             }
         }
         let status = status.ok_or(FrameError::Missing(STATUS))?;
@@ -123,7 +128,7 @@ impl ReplyHeader {
             REPLIED => WireReply::Ended(Status::Replied, body.keep()),
             STREAM => WireReply::Ended(Status::Replied, Bytes::new()),
             APPLICATION_ERROR => WireReply::Ended(Status::ApplicationError, body.keep()),
-            FAILED => WireReply::Failed(failure.finish()),
+            FAILED => WireReply::Failed(failure.unwrap_or_default().finish()),
             _ => return Err(FrameError::Record(STATUS)),
         };
         let call = call.ok_or(FrameError::Missing(CALL))?;

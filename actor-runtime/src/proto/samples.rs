@@ -1,6 +1,6 @@
 //! One frame of every kind with every record, for tests.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 
@@ -68,7 +68,7 @@ pub(super) fn call() -> CallHeader {
         body_length: None,
         after: None,
         stream: false,
-        context: context(),
+        context: Some(Box::new(context())),
     }
 }
 
@@ -94,9 +94,15 @@ pub(super) fn frames() -> Vec<(&'static str, Frame)> {
     };
     let end = |part, failure| Frame::End(End { part, call: 300, failure });
     let bare = CallHeader { call: 1, method: 1, target: 1, ..CallHeader::default() };
-    let now = CallHeader { context: CallContext { now: true, ..CallContext::default() }, ..bare.clone() };
-    let large = CallHeader { body_length: Some(1 << 20), after: Some(299), ..call() };
-    let again = CallHeader { context: CallContext { number: 300, again: true, ..context() }, ..call() };
+    let now = CallHeader {
+        context: Some(Box::new(CallContext { now: true, ..CallContext::default() })),
+        ..bare.clone()
+    };
+    let large = CallHeader { body_length: Some(1 << 20), after: NonZero::new(299), ..call() };
+    let again = CallHeader {
+        context: Some(Box::new(CallContext { number: 300, again: true, ..context() })),
+        ..call()
+    };
     let methods = vec![(1, 0x0102_0304_0506_0708), (0xdead_beef, u64::MAX)];
     vec![
         ("bind", Frame::Bind(bind())),
@@ -137,7 +143,13 @@ pub(super) fn encode(frame: &Frame) -> Bytes {
     match frame {
         Frame::Bind(bind) => bind.encode(&mut out).unwrap(),
         Frame::Release(target) => encode_release(*target, &mut out),
-        Frame::Call(header, body) => header.encode(&header.context.encode(), body, &mut out).unwrap(),
+        Frame::Call(header, body) => header
+            .encode(
+                &header.context.iter().flat_map(|context| context.encode()).collect::<Vec<u8>>(),
+                body,
+                &mut out,
+            )
+            .unwrap(),
         Frame::Cancel(call) => encode_cancel(*call, &mut out),
         Frame::Reply(ReplyHeader {
             call,

@@ -22,7 +22,7 @@ use crate::{
     call::{Delivery, Failure, FailureKind},
     names::Address,
     node::{Node, WeakNode},
-    proto::{Closing, Expected, FrameReader, StreamWork},
+    proto::{Body, Closing, Expected, Frame, FrameReader, StreamWork},
     sync::{Mutex, lock},
 };
 
@@ -94,6 +94,8 @@ pub(crate) fn connect(node: &Node, number: u32) -> Result<Arc<Link>, Failure> {
         to: Arc::downgrade(to),
         control: FrameReader::default(),
         lane: FrameReader::default(),
+        frames: Vec::new(),
+        bodies: Vec::new(),
     });
     let pump = Arc::new(Pump { state: AtomicU8::new(IDLE), ways: Mutex::new(ways) });
     pump.run();
@@ -120,6 +122,9 @@ struct Way {
     to: Weak<Link>,
     control: FrameReader,
     lane: FrameReader,
+    /// Memory that is used again.
+    frames: Vec<Frame>,
+    bodies: Vec<Body>,
 }
 
 impl Wake for Pump {
@@ -179,38 +184,46 @@ impl Way {
     /// Carries everything there is. True if the connection is over.
     fn carry(&mut self, cx: &Context<'_>) -> bool {
         let (Some(from), Some(to)) = (self.from.upgrade(), self.to.upgrade()) else { return true };
-        // Before the lane: the header of a body is put in no later than the body.
-        let mut bodies = Vec::new();
+        let Self { frames, bodies, .. } = self;
         let mut closing = None;
-        while let Poll::Ready(work) = from.poll_streams(cx) {
-            match work {
-                StreamWork::Send(body) => bodies.push(body),
-                // Bodies arrive whole: there is nothing to break off.
-                StreamWork::Abort(_) => {}
-                StreamWork::Close(close) => {
-                    closing = Some(close);
-                    break;
+        while let Some(ready) = from.ready(cx) {
+            // Before the lane: the header of a body is put in no later than the body.
+            while ready.streams
+                && let Poll::Ready(work) = from.poll_streams(cx)
+            {
+                match work {
+                    StreamWork::Send(body) => bodies.push(body),
+                    // Bodies arrive whole: there is nothing to break off.
+                    StreamWork::Abort(_) => {}
+                    StreamWork::Close(close) => {
+                        closing = Some(close);
+                        break;
+                    }
                 }
             }
-        }
-        let mut frames = Vec::new();
-        while let Poll::Ready(bytes) = from.poll_control(cx) {
-            match self.control.read(bytes, &mut frames) {
-                Ok(()) => to.control(&mut frames),
-                Err(error) => to.broken(error),
-            }
-        }
-        while let Poll::Ready(bytes) = from.poll_lane(cx) {
-            match self.lane.read(bytes, &mut frames) {
-                Ok(()) => {
-                    to.lane(&mut frames);
+            if ready.control
+                && let Poll::Ready(bytes) = from.poll_control(cx)
+            {
+                match self.control.read(bytes, frames) {
+                    Ok(()) => to.control(frames),
+                    Err(error) => to.broken(error),
                 }
-                Err(error) => to.broken(error),
             }
-        }
-        for body in bodies {
-            if let Some(Expected::Bytes(_)) = to.body_expected(body.kind) {
-                to.body_arrived(body.kind, body.bytes);
+            if ready.lane
+                && let Poll::Ready(bytes) = from.poll_lane(cx)
+            {
+                match self.lane.read(bytes, frames) {
+                    Ok(()) => to.lane(frames),
+                    Err(error) => to.broken(error),
+                }
+            }
+            for body in bodies.drain(..) {
+                if let Some(Expected::Bytes(_)) = to.body_expected(body.kind) {
+                    to.body_arrived(body.kind, body.bytes);
+                }
+            }
+            if closing.is_some() {
+                break;
             }
         }
         if let Some(Closing { code, reason }) = &closing {

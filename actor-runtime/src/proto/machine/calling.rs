@@ -1,6 +1,6 @@
 //! The calls that this side makes: their numbers, their places, the credit they need, their ends.
 
-use std::{collections::VecDeque, mem, time::Instant};
+use std::{collections::VecDeque, mem, num::NonZero, time::Instant};
 
 use bytes::Bytes;
 
@@ -282,9 +282,9 @@ impl<C, I> Machine<C, I> {
             remaining: call.deadline.map(|deadline| deadline.saturating_duration_since(now)),
             arrived: None,
             body_length: own_stream.then_some(length),
-            after: self.calling.large.before(order, number),
+            after: self.calling.large.before(order, number).and_then(NonZero::new),
             stream: call.stream,
-            context: crate::proto::CallContext::default(),
+            context: None,
         };
         if let Some(target) = self.calling.targets.get_mut(&call.target) {
             if !mem::replace(&mut target.told, true) {

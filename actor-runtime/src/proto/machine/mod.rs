@@ -51,7 +51,7 @@ use calling::Calling;
 pub(crate) use calling::{NewCall, RefusedCall};
 pub(crate) use credit::Account;
 pub(crate) use order::Order;
-pub(crate) use outbox::{Abort, Closing, Outbox, StreamWork};
+pub(crate) use outbox::{Abort, Body, Closing, Outbox, Ready, StreamWork};
 use serving::Serving;
 pub(crate) use streaming::StreamRoom;
 use streaming::Streams;

@@ -64,6 +64,30 @@ const CONTROL: usize = 0;
 const LANE: usize = 1;
 const STREAMS: usize = 2;
 
+/// Those who take what is to be sent. To be told once the machine's lock is released.
+#[must_use = "call `wake` once the lock is released"]
+pub(crate) struct Woken([Option<Waker>; 3]);
+
+impl Woken {
+    #[inline]
+    pub(crate) fn wake(self) {
+        let Self([control, lane, streams]) = self;
+        if let Some(lane) = lane {
+            lane.wake();
+        }
+        if control.is_some() || streams.is_some() {
+            Self::wake_rarely(control, streams);
+        }
+    }
+
+    #[cold]
+    fn wake_rarely(control: Option<Waker>, streams: Option<Waker>) {
+        for waker in [control, streams].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+}
+
 /// What there is to do about streams of their own.
 #[derive(Debug)]
 pub(crate) enum StreamWork {
@@ -72,7 +96,35 @@ pub(crate) enum StreamWork {
     Close(Closing),
 }
 
+/// Where there is something to be taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) control: bool,
+    pub(crate) lane: bool,
+    pub(crate) streams: bool,
+}
+
 impl Outbox {
+    /// What there is to be taken; parks the waker if there is nothing.
+    pub(crate) fn ready(&mut self, cx: &Context<'_>) -> Option<Ready> {
+        let ready = self.filled();
+        if ready.control || ready.lane || ready.streams {
+            return Some(ready);
+        }
+        for slot in &mut self.parked {
+            park(slot, cx);
+        }
+        None
+    }
+
+    fn filled(&self) -> Ready {
+        Ready {
+            control: !self.control.is_empty(),
+            lane: !self.lane.is_empty(),
+            streams: !self.bodies.is_empty() || !self.aborts.is_empty() || self.closing.is_some(),
+        }
+    }
+
     /// Bytes for the control stream; parks the waker if there are none.
     pub(crate) fn poll_control(&mut self, cx: &Context<'_>) -> Poll<Bytes> {
         if self.control.is_empty() {
@@ -126,19 +178,10 @@ impl Outbox {
     }
 
     /// Who is to be woken for what was put in since.
-    pub(crate) fn woken(&mut self) -> [Option<Waker>; 3] {
-        let ready = [
-            !self.control.is_empty(),
-            !self.lane.is_empty(),
-            !self.bodies.is_empty() || !self.aborts.is_empty() || self.closing.is_some(),
-        ];
-        let mut woken = [const { None }; 3];
-        for (at, ready) in ready.into_iter().enumerate() {
-            if ready {
-                woken[at] = self.parked[at].take();
-            }
-        }
-        woken
+    pub(crate) fn woken(&mut self) -> Woken {
+        let Ready { control, lane, streams } = self.filled();
+        let mut take = |ready: bool, at: usize| if ready { self.parked[at].take() } else { None };
+        Woken([take(control, CONTROL), take(lane, LANE), take(streams, STREAMS)])
     }
 
     pub(crate) fn lane_len(&self) -> usize {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
+    num::NonZero,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -143,7 +144,7 @@ impl<I> Serving<I> {
         self.bytes += length;
         self.called += 1;
         let own_stream = header.body_length.is_some();
-        let after = header.after.filter(|after| *after != number);
+        let after = header.after.map(NonZero::get).filter(|after| *after != number);
         let blocked = match after.and_then(|after| self.calls.get_mut(&after)) {
             Some(Theirs::Waiting(before)) => {
                 before.then.push(number);

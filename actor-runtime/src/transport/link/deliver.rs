@@ -14,21 +14,23 @@ use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind},
     node::Node,
     panics::text_of,
-    proto::{CloseCode, Closing, Event, Expected, Frame, FrameError, Part, StreamId, StreamKind, StreamWork},
+    proto::{
+        CloseCode, Closing, Event, Expected, Frame, FrameError, Part, Ready, StreamId, StreamKind, StreamWork,
+    },
     sync::lock,
 };
 
-type Happened = Event<super::Sent, Weak<dyn AnyCall>>;
-type Events = Vec<Happened>;
+pub(super) type Happened = Event<super::Sent, Weak<dyn AnyCall>>;
+pub(super) type Events = Vec<Happened>;
 
 impl Link {
     /// Frames of the control stream came.
     pub(crate) fn control(&self, frames: &mut Vec<Frame>) {
-        let mut events = Events::new();
-        let _one_at_a_time = lock(&self.arriving);
+        let mut arriving = lock(&self.arriving);
+        let events = &mut arriving.events;
         self.with(|machine| {
             for frame in frames.drain(..) {
-                machine.control(frame, &mut events);
+                machine.control(frame, events);
             }
         });
         self.tell(events);
@@ -36,17 +38,16 @@ impl Link {
 
     /// Frames of the lane came.
     pub(crate) fn lane(&self, frames: &mut Vec<Frame>) {
-        let _one_at_a_time = lock(&self.arriving);
-        self.take_in(frames);
+        let mut arriving = lock(&self.arriving);
+        self.take_in(frames, &mut arriving.events);
     }
 
     /// The lane's frames, by the one who has the right to.
-    pub(super) fn take_in(&self, frames: &mut Vec<Frame>) {
-        let mut events = Events::with_capacity(frames.len());
+    pub(super) fn take_in(&self, frames: &mut Vec<Frame>, events: &mut Events) {
         let now = self.now();
         self.with(|machine| {
             for frame in frames.drain(..) {
-                machine.lane(now, frame, &mut events);
+                machine.lane(now, frame, events);
             }
         });
         self.tell(events);
@@ -99,17 +100,22 @@ impl Link {
     }
 
     pub(crate) fn body_arrived(&self, kind: StreamKind, body: Bytes) {
-        let mut events = Events::new();
-        let _one_at_a_time = lock(&self.arriving);
-        self.with(|machine| machine.body_arrived(kind, body, &mut events));
+        let mut arriving = lock(&self.arriving);
+        let events = &mut arriving.events;
+        self.with(|machine| machine.body_arrived(kind, body, events));
         self.tell(events);
     }
 
     pub(crate) fn body_failed(&self, kind: StreamKind) {
-        let mut events = Events::new();
-        let _one_at_a_time = lock(&self.arriving);
-        self.with(|machine| machine.body_failed(kind, &mut events));
+        let mut arriving = lock(&self.arriving);
+        let events = &mut arriving.events;
+        self.with(|machine| machine.body_failed(kind, events));
         self.tell(events);
+    }
+
+    /// What there is to be sent; parks the waker if there is nothing.
+    pub(crate) fn ready(&self, cx: &Context<'_>) -> Option<Ready> {
+        self.look(|machine| machine.out.ready(cx))
     }
 
     pub(crate) fn poll_control(&self, cx: &Context<'_>) -> Poll<Bytes> {
@@ -124,7 +130,9 @@ impl Link {
             }
             (taken, machine.take_woken())
         });
-        writers.into_iter().for_each(Waker::wake);
+        if !writers.is_empty() {
+            writers.into_iter().for_each(Waker::wake);
+        }
         taken
     }
 
@@ -148,13 +156,13 @@ impl Link {
     }
 
     /// Tells callers and actors what arrived.
-    fn tell(&self, events: Events) {
+    fn tell(&self, events: &mut Events) {
         if events.is_empty() {
             return;
         }
         let (Some(link), Some(node)) = (self.this(), self.node.upgrade()) else {
             // The node is going away: what callers wait for comes to them all the same.
-            for event in events {
+            for event in events.drain(..) {
                 match event {
                     Event::Reply(sent, reply) => self.receive(sent, reply),
                     Event::Returned(sent) => self.returned(sent),
@@ -171,7 +179,7 @@ impl Link {
         };
         let mut inbound = lock(&self.inbound);
         let now = node.now();
-        let mut events = events.into_iter();
+        let mut events = events.drain(..);
         // A waker is foreign code, and so is what is dropped with a call: one that panics takes no other call with it.
         let mut tell_the_rest = || {
             for event in events.by_ref() {

@@ -8,7 +8,7 @@ use std::{pin::pin, sync::atomic::Ordering};
 
 use tokio::sync::futures::Notified;
 
-use super::Link;
+use super::{Arriving, Link};
 use crate::{proto::RawFrames, sync::lock};
 
 /// What came on the lane and was not read yet.
@@ -53,7 +53,8 @@ impl Link {
 
     /// Reads what is in the inbox. False if nothing was, and then whoever puts something in sees to it again.
     pub(super) fn read(&self) -> bool {
-        let mut frames = lock(&self.arriving);
+        let mut arriving = lock(&self.arriving);
+        let Arriving { frames, events } = &mut *arriving;
         let mut raw = {
             let mut inbox = lock(&self.inbox);
             inbox.relayed &= inbox.frames.count() > 0;
@@ -61,11 +62,12 @@ impl Link {
         };
         let any = raw.count() > 0;
         if any {
-            match raw.decode(&mut frames) {
-                Ok(()) => self.take_in(&mut frames),
+            match raw.decode(frames) {
+                Ok(()) => self.take_in(frames, events),
                 Err(error) => self.broken(error),
             }
             frames.clear();
+            arriving.trim();
             self.lane_moved.notify_waiters();
         }
         any

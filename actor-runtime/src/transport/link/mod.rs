@@ -53,8 +53,8 @@ pub(crate) struct Link {
     node: WeakNode,
     machine: Mutex<Wire>,
     /// Held from the machine to the callers and actors: what arrives by several streams is told in the order in which
-    /// the machine took it, also where these are read at the same time. With it, memory for the lane's frames.
-    arriving: Mutex<Vec<Frame>>,
+    /// the machine took it, also where these are read at the same time.
+    arriving: Mutex<Arriving>,
     /// What came on the lane and was not read yet.
     inbox: Mutex<Inbox>,
     /// The lane was read: a body may have its header now, and there may be room for more.
@@ -78,6 +78,25 @@ pub(crate) struct Link {
     peer: OnceLock<Introduced>,
     identity: Option<Peer>,
     this: Weak<Self>,
+}
+
+/// Memory for what arrives, to be used again.
+#[derive(Default)]
+struct Arriving {
+    /// Of the lane.
+    frames: Vec<Frame>,
+    events: deliver::Events,
+}
+
+impl Arriving {
+    /// What a batch of unusual size took is not kept.
+    fn trim(&mut self) {
+        const KEPT: usize = 512;
+        if self.frames.capacity() > KEPT || self.events.capacity() > KEPT {
+            self.frames.shrink_to(KEPT);
+            self.events.shrink_to(KEPT);
+        }
+    }
 }
 
 /// By the name and, where it is known, the registration.
@@ -205,8 +224,10 @@ impl Link {
         let result = act(&mut machine);
         let (woken, writers) = (machine.out.woken(), machine.take_woken());
         drop(machine);
-        wake(woken);
-        writers.into_iter().for_each(Waker::wake);
+        woken.wake();
+        if !writers.is_empty() {
+            writers.into_iter().for_each(Waker::wake);
+        }
         result
     }
 
@@ -219,7 +240,7 @@ impl Link {
         }
         let woken = machine.out.woken();
         drop(machine);
-        wake(woken);
+        woken.wake();
         result
     }
 
@@ -235,12 +256,6 @@ impl Link {
 
     fn now(&self) -> std::time::Instant {
         crate::node::clock::now().into_std()
-    }
-}
-
-fn wake(woken: [Option<Waker>; 3]) {
-    for waker in woken.into_iter().flatten() {
-        waker.wake();
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     },
     cork,
     node::{Node, clock},
-    proto::{Account, Bind, CallHeader, Part, ServiceDigest, ServiceTable, StreamId},
+    proto::{Account, Bind, CallContext, CallHeader, Part, ServiceDigest, ServiceTable, StreamId},
     service::{IDENTIFY, Status},
     stream::Outgoing,
 };
@@ -129,10 +129,11 @@ impl ReplySink for Served {
 
 impl Served {
     fn answer(&self, reply: &WireReply) {
-        if cork::later(&self.link) {
-            self.link.look(|machine| machine.reply(self.call, reply));
+        let link = &self.link;
+        if cork::later(link) {
+            link.look(|machine| machine.reply(self.call, reply));
         } else {
-            self.link.with(|machine| machine.reply(self.call, reply));
+            link.with(|machine| machine.reply(self.call, reply));
         }
     }
 }
@@ -192,12 +193,13 @@ impl Inbound {
             return served.send(WireReply::Failed(failure));
         };
         let peer = link.introduced();
+        let context = header.context.map_or_else(CallContext::default, |context| *context);
         if method.dedup
-            && header.context.number != 0
+            && context.number != 0
             && let Some(peer) = peer
         {
-            let key = ((link.identity(), peer.node), header.context.number);
-            match remember(served, target.remembers(), key, header.context.again, now) {
+            let key = ((link.identity(), peer.node), context.number);
+            match remember(served, target.remembers(), key, context.again, now) {
                 Some(first) => served = first,
                 None => return,
             }
@@ -214,21 +216,18 @@ impl Inbound {
             made: Some(now),
             deadline,
             clamped,
-            chain: header.context.chain,
-            caller: peer.map(|peer| caller(peer.node, header.context.caller, link)),
-            metadata: header.context.metadata,
-            number: header.context.number,
-            now: header.context.now,
+            chain: context.chain,
+            caller: peer.map(|peer| caller(peer.node, context.caller, link)),
+            metadata: context.metadata,
+            number: context.number,
+            now: context.now,
             ..CallHead::new(method, bound.name.clone())
         };
         if bound.arrived.is_empty() {
             self.touched.push(header.target);
         }
-        let mut call = InboundCall::new(head, body, served);
-        if header.stream {
-            call = call.with_stream(link.reader(StreamId::incoming(Part::Arguments, header.call)));
-        }
-        bound.arrived.push((header.call, Arc::new(call)));
+        let stream = header.stream.then(|| link.reader(StreamId::incoming(Part::Arguments, header.call)));
+        bound.arrived.push((header.call, Arc::new(InboundCall::new(head, body, stream, served))));
     }
 
     /// Hands over what was taken, to each actor at once.

@@ -52,7 +52,13 @@ fn call(call: u64, target: u32, length: usize) -> Frame {
 }
 
 fn large(call: u64, target: u32, length: u64, after: Option<u64>) -> Frame {
-    let header = CallHeader { call, target, body_length: Some(length), after, ..CallHeader::default() };
+    let header = CallHeader {
+        call,
+        target,
+        body_length: Some(length),
+        after: after.and_then(std::num::NonZero::new),
+        ..CallHeader::default()
+    };
     Frame::Call(header, Bytes::new())
 }
 
