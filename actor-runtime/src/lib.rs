@@ -75,6 +75,7 @@ pub mod codec;
 mod context;
 mod cork;
 mod entry;
+mod group;
 pub mod inspect;
 mod layer;
 pub mod layers;
@@ -103,6 +104,7 @@ pub use call::{
 };
 pub use client::{Call, ServiceClient};
 pub use context::{ActorContext, Cancelled, NoContext, current_ctx};
+pub use group::{Group, GroupBuilder, GroupError};
 pub use layer::{Interest, Layer, LayerCall, Next, OutgoingCall, Side};
 pub use names::{
     Address, AddressError, BoxFuture, BoxStream, FixedResolver, Namespace, NamespaceError, ResolveError,

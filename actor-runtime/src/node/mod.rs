@@ -10,6 +10,7 @@
 //!         └─ resolver, layers, extensions          what a program gave it
 //! ```
 
+pub(crate) mod affinity;
 mod blocking;
 mod builder;
 pub(crate) mod clock;
@@ -20,6 +21,7 @@ pub(crate) mod park;
 mod schedule;
 pub(crate) mod task;
 pub(crate) mod thread;
+pub(crate) mod workers;
 
 use std::{
     any::{Any, TypeId},
@@ -144,6 +146,22 @@ impl Node {
         F: Future<Output: Send> + Send + 'static,
     {
         task::spawn(&self.inner.runtime, current::scope(self.clone(), future))
+    }
+
+    /// Runs code that blocks its thread, or computes for long, on a thread that is there for that, and gives what it
+    /// returns. It cannot be ended: dropping or aborting the task leaves code that has begun running.
+    ///
+    /// The threads are those of tokio's `spawn_blocking`, 512 at most; what comes beyond them waits for one.
+    ///
+    /// ```
+    /// # #[actor_runtime::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = actor_runtime::Node::builder().build()?;
+    /// let lines = node.spawn_blocking(|| std::fs::read_to_string("Cargo.toml").map(|text| text.lines().count()));
+    /// assert!(lines.await?? > 10);
+    /// # Ok(()) }
+    /// ```
+    pub fn spawn_blocking<T: Send + 'static>(&self, code: impl FnOnce() -> T + Send + 'static) -> Task<T> {
+        task::spawn_blocking(&self.inner.runtime, code)
     }
 
     /// A random number; from [`NodeBuilder::seed`] if the node has one.

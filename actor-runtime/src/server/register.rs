@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use super::ActorServer;
 use crate::{
-    Actor, Task,
+    Actor, Group, Task,
     actor::{ActorCell, Limits, Overflow, Registered, run, run_parallel},
     actor_id::ActorId,
     call::{Metadata, MetadataError, Target},
@@ -104,6 +104,22 @@ impl<'a, A: Actor> Registration<'a, A> {
             let handle = node.network().handle(&node);
             task::spawn(&handle, Corked::new(run(actor, cell)))
         });
+        self
+    }
+
+    /// Runs the actor on the threads of a group: one task, as without [`parallel`](Self::parallel) and
+    /// [`inline`](Self::inline). Of these three, what is called last holds.
+    pub fn group(mut self, group: &Group) -> Self {
+        if let Some(runtime) = group.runtime() {
+            let (runtime, kept) = (runtime.clone(), group.clone());
+            self.start = Box::new(move |actor, cell: Arc<ActorCell>| {
+                let turns = Corked::new(run(actor, cell));
+                task::spawn(&runtime, async move {
+                    let _kept = kept;
+                    turns.await;
+                })
+            });
+        }
         self
     }
 
