@@ -61,11 +61,13 @@ pub(super) async fn layered(node: Node, gate: Arc<Gate>, call: Arc<dyn AnyCall>,
     let layers = layer::caught(Next::new(node.client_layers(), around, seen, inner).run());
     match in_time(&node, &*call, &passed, layers).await {
         Some(Ok(Err(failure))) => call.overrule(failure),
+        // It ended so; also a oneway call, which is not over when it was accepted, and must not be taken back.
+        Some(Ok(Ok(_))) if call.ended().is_some() => {}
         // A layer that says the call ended, without having run it, has nothing to show for it.
-        Some(Ok(Ok(_))) => call.fail(&mut |_| {
+        Some(Ok(Ok(_))) => {
             let detail = "a client layer ended the call without running it; return a `Failure` instead";
-            Failure::new(FailureKind::Internal, unfinished(&passed), detail)
-        }),
+            call.overrule(Failure::new(FailureKind::Internal, unfinished(&passed), detail));
+        }
         Some(Err(panic)) => call.overrule(layer::panicked("client", &*panic, delivery(&*call, &passed))),
         None => {
             let detail = if passed.is(HELD) {

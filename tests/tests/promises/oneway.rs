@@ -398,6 +398,30 @@ fn a_layer_of_the_client_has_the_last_word_with_the_caller_only() {
     }
 }
 
+struct Stands;
+
+impl Layer for Stands {}
+
+/// A client's layer that lets the call through and says that it went well leaves the call where it is: accepted.
+#[test]
+fn a_layer_of_the_client_around_a_tell_does_not_take_it_back() {
+    for path in Path::ALL {
+        tests::runtime(path).block_on(async {
+            let fixture = Fixture::with(path, |builder| builder.client_layer(Stands)).await;
+            let book = book(&fixture, 8, Overflow::Wait);
+            book.alone("held".into()).await.unwrap();
+            fixture.script.seen("held begins").await;
+            book.alone("queued".into()).await.unwrap();
+            fixture.settle().await;
+            fixture.script.open("held");
+            fixture.script.open("queued");
+            assert_eq!(book.noted().await.unwrap(), [0; 0]);
+            let lines = ["held begins", "held ends", "queued begins", "queued ends"];
+            assert_eq!(fixture.script.lines(), lines, "over {path:?}");
+        });
+    }
+}
+
 struct Refuses;
 
 impl Layer for Refuses {
