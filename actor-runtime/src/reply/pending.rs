@@ -4,6 +4,7 @@
 //! 1. A call is here until its `ReplyTo` is gone; nothing is allocated before the first.
 //! 2. After `end` every call that was here is over, and so is one that comes later.
 //! 3. Whoever waits for the last one is woken when it leaves.
+//! 4. A call's own lock may be taken under the one of all calls, and never the other way round.
 
 use std::{
     sync::Arc,
@@ -153,7 +154,7 @@ mod tests {
 
     use futures::{FutureExt, future::poll_fn};
 
-    use super::*;
+    use super::{super::Held, *};
     use crate::{
         Node,
         call::sample::{EXCLUSIVE, call},
@@ -196,6 +197,27 @@ mod tests {
         for call in calls {
             assert_eq!(call.peek().unwrap_err().kind(), FailureKind::Stopped);
         }
+    }
+
+    /// 4.
+    #[tokio::test]
+    async fn who_drops_a_reply_to_does_not_wait_for_the_others_with_its_call_locked() {
+        let identity = identity();
+        let call = call(&EXCLUSIVE, 0, None);
+        let held = Held { place: add(&identity, &call), call: call.clone(), identity: identity.clone() };
+        // As in a sweep.
+        let others = lock(&identity.pending.0);
+        let stage = std::thread::scope(|scope| {
+            scope.spawn(move || drop(held));
+            // Until it has come to where it waits. Sooner, there is nothing to be seen.
+            std::thread::park_timeout(Duration::from_millis(100));
+            let (said, hears) = std::sync::mpsc::channel();
+            scope.spawn(move || said.send(call.stage()));
+            let stage = hears.recv_timeout(Duration::from_secs(5));
+            drop(others);
+            stage
+        });
+        assert_eq!(stage, Ok(Stage::Waiting));
     }
 
     #[tokio::test]
