@@ -185,6 +185,10 @@ impl Gate {
             let mut state = lock(&self.state);
             state.route.take_if(|present| Arc::ptr_eq(present, route));
             self.open.store(false, Ordering::Release);
+            if refused.call.head().now {
+                drop(state);
+                return self.refuse(node, &refused.call, &self.unknown_way());
+            }
             self.wait(node, state, Queued { call: refused.call, tried });
         }
     }

@@ -372,6 +372,22 @@ fn try_now_does_not_wait_for_a_successor() {
     });
 }
 
+/// S3: the way that a client knew may be gone. To find another one is waiting too.
+#[test]
+fn try_now_does_not_wait_for_a_new_connection() {
+    let direct = "no connection is lost there";
+    on_each_path_but(&[Path::Direct], direct, async |fixture| {
+        let book = book(fixture, 8, Overflow::Wait);
+        assert_eq!(book.noted().await.unwrap(), [0; 0]);
+        fixture.server.shutdown(Duration::from_secs(1)).await.unwrap();
+        fixture.settle().await;
+        let told = first_poll(book.note(1).try_now());
+        let Poll::Ready(Err(failure)) = told else { panic!("{told:?}, over {:?}", fixture.path) };
+        assert_eq!((failure.kind(), failure.delivery()), (FailureKind::Overloaded, Delivery::NotDelivered));
+        assert!(failure.detail().contains("is not known"), "{failure}");
+    });
+}
+
 struct Contradicts;
 
 impl Layer for Contradicts {
