@@ -101,7 +101,7 @@ fn finish(turn: &Turn, end: TurnEnd) {
     match end {
         None => {}
         // Also where a layer has seen the end of the turn: the answer is the `ReplyTo`'s.
-        Some(Ok(_)) if turn.publish || turn.call.head().method.later => {}
+        Some(Ok(_)) if turn.publish || is_answered_later(turn) => {}
         Some(end) => {
             turn.call.publish(end);
             // A layer that says the call ended, without having run it, has nothing to show for it.
@@ -113,6 +113,11 @@ fn finish(turn: &Turn, end: TurnEnd) {
             });
         }
     }
+}
+
+/// Whether a handler has, or had, the `ReplyTo` of the call; it has none if no layer has run it.
+fn is_answered_later(turn: &Turn) -> bool {
+    turn.call.head().method.later && turn.call.stage() != Stage::Waiting
 }
 
 impl<F: Future<Output = ()>> Future for Guarded<F> {

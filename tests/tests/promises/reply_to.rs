@@ -439,6 +439,29 @@ fn layers_of_the_server_see_the_turn() {
     }
 }
 
+/// Says that the turn has ended, and has not run it.
+struct Idle;
+
+impl Layer for Idle {
+    fn call<'a>(&'a self, _: LayerCall<'a>, _: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+        Box::pin(async { Ok(Status::Replied) })
+    }
+}
+
+/// S6: there is no `ReplyTo` then, and nobody else who would end the call.
+#[test]
+fn a_layer_of_the_server_that_does_not_run_the_turn_is_told_off() {
+    for path in tests::Path::ALL {
+        tests::runtime(path).block_on(async {
+            let fixture = Fixture::with(path, |builder| builder.server_layer(Idle)).await;
+            let desk = desk(&fixture, "desk");
+            let failure = desk.park("a".into()).timeout(Duration::from_secs(2)).await.unwrap_err();
+            let found = (failure.kind(), failure.delivery());
+            assert_eq!(found, (FailureKind::Internal, Delivery::NotDelivered), "{failure}, over {path:?}");
+        });
+    }
+}
+
 /// Nothing is kept of calls that were answered, left or dropped.
 #[test]
 fn many_calls_leave_nothing_behind() {
