@@ -174,6 +174,10 @@ impl Ended {
     /// The call ended by its reply: its turn has ended by itself, and nobody far away needs to know.
     pub(super) fn notify_reply(self) {
         wake_all(self.watchers);
+        // Not by who has the `ReplyTo`, but by a layer, it may be.
+        if let Some(closed) = self.closed {
+            closed.wake();
+        }
         if let Some(caller) = self.caller {
             caller.wake();
         }

@@ -462,6 +462,37 @@ fn a_layer_of_the_server_that_does_not_run_the_turn_is_told_off() {
     }
 }
 
+/// Fails the call when its turn has ended, and the task that it left behind waits.
+struct Fails(Script);
+
+impl Layer for Fails {
+    fn call<'a>(&'a self, _: LayerCall<'a>, next: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+        Box::pin(async move {
+            next.run().await?;
+            self.0.seen("held begins").await;
+            Err(Failure::new(FailureKind::Denied, Delivery::Executed, "by a layer"))
+        })
+    }
+}
+
+/// S7: whoever holds the `ReplyTo` learns that a layer has ended the call.
+#[test]
+fn it_is_closed_when_a_layer_of_the_server_fails_the_call() {
+    for path in tests::Path::ALL {
+        tests::runtime(path).block_on(async {
+            let script = Script::default();
+            let mut fixture =
+                Fixture::with(path, |builder| builder.server_layer(Fails(script.clone()))).await;
+            fixture.script = script.clone();
+            let desk = desk(&fixture, "desk");
+            let failure = desk.by_task("held".into()).await.unwrap_err();
+            assert_eq!(failure.detail(), "by a layer");
+            let closed = tokio::time::timeout(Duration::from_secs(5), script.seen("held closed"));
+            assert!(closed.await.is_ok(), "the task is not told, over {path:?}");
+        });
+    }
+}
+
 /// Nothing is kept of calls that were answered, left or dropped.
 #[test]
 fn many_calls_leave_nothing_behind() {
