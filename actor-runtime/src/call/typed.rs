@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     codec::{self, CodecError, Decoder, Encoder},
-    panics::discard,
+    panics::{discard, wake},
     service::{Method, Request, Response, Service, Status},
     stream::{Arrived, Incoming, Outgoing},
     sync::{AtomicU8, Mutex, MutexGuard, Ordering, lock, lock_mut},
@@ -243,7 +243,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
         state.content = Content::Accepted(request, None);
         self.seal(state);
         if let Some(caller) = caller {
-            caller.wake();
+            wake(caller);
         }
     }
 
