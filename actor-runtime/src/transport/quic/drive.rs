@@ -141,7 +141,7 @@ impl Driver {
         loop {
             match poll_fn(|cx| self.link.poll_streams(cx)).await {
                 StreamWork::Send(body) => {
-                    let leaving = Leaving::new(&self.link, body.reply_bytes());
+                    let leaving = Leaving::new(&self.link, body.weight());
                     self.carry(false, body.kind, send(self.clone(), body.kind, body.bytes, leaving));
                 }
                 StreamWork::Abort(abort) => {
