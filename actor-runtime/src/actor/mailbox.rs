@@ -372,7 +372,7 @@ impl Mailbox {
         drop(state);
         accept(promoted);
         for (call, in_front) in expired {
-            call.fail(&mut |stage| deadline_exceeded(&*call, stage, in_front.as_deref()));
+            call.expire(&mut |stage| deadline_exceeded(&*call, stage, in_front.as_deref()));
         }
         next
     }
