@@ -20,7 +20,7 @@ use actor_runtime::{
 use actor_runtime::{Delivery, FailureKind, Node};
 use futures::FutureExt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tests::{Fixture, Path, ProbeClient, Puppet, Script, on_each_path};
+use tests::{Fixture, Path, ProbeClient, Puppet, Script, on_each_path, on_path};
 
 /// An argument that does what it should not.
 #[derive(Default)]
@@ -171,6 +171,18 @@ impl Layer for Idle {
     fn call<'a>(&'a self, _: LayerCall<'a>, _: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
         Box::pin(async { Ok(Status::Replied) })
     }
+}
+
+/// What is dropped with a call that has its reply may be the last that held a server, of the node that has called.
+#[test]
+fn an_argument_may_end_its_server_while_it_is_dropped() {
+    on_path(Path::Quic, async |fixture| {
+        let bench = bench(fixture);
+        bench.take(Fuse::default()).await.unwrap();
+        let server = ActorServer::bind_on(&fixture.node, "127.0.0.1:0").await.unwrap();
+        bench.take(Fuse::on_drop(move || drop(server))).await.unwrap();
+        bench.take(Fuse::default()).timeout(Duration::from_secs(5)).await.unwrap();
+    });
 }
 
 /// As of an executor that has ended.

@@ -199,6 +199,8 @@ impl Link {
             tracing::error!(peer = %self.far, panic = %text_of(&*panic), "what was woken or dropped with a call panicked");
         }
         inbound.hand_over(self, &node);
+        drop(inbound);
+        self.forget_if_asked();
     }
 
     fn tell_one(&self, event: Happened, link: &Arc<Self>, node: &Node, now: Instant, inbound: &mut Inbound) {
