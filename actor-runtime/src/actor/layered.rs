@@ -29,6 +29,10 @@ pub(super) fn begin(cell: &ActorCell, turn: &mut Turn) -> Option<Begun> {
 
 #[inline(never)]
 fn shown(cell: &ActorCell, turn: &mut Turn) -> Option<Begun> {
+    // The mailbox may not have come to say so, and a layer that refuses it leaves nobody else who would.
+    if turn.call.head().method.oneway {
+        turn.call.accepted();
+    }
     let begun = cell.layers.incoming(&*turn.call, &cell.identity.node);
     turn.publish = begun.is_none();
     begun
