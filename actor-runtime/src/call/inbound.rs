@@ -328,7 +328,7 @@ mod tests {
     fn what_was_accepted_does_not_expire() {
         let sink = Sink::default();
         let head = CallHead::new(&sample::ONEWAY_SHARED, "sample".into());
-        let far: Arc<dyn AnyCall> = Arc::new(InboundCall::new(head, Bytes::new(), sink.clone()));
+        let far: Arc<dyn AnyCall> = Arc::new(InboundCall::new(head, Bytes::new(), None, sink.clone()));
         for call in [far, sample::call(&sample::ONEWAY_SHARED, 7, None)] {
             call.accepted();
             call.expire(&mut |_| unreachable!("it is too late"));

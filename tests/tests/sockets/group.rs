@@ -46,7 +46,7 @@ impl Place for Desk {
 
     async fn note(&mut self, n: u32) {
         self.noted.push(n);
-        if n % 7 == 0 {
+        if n.is_multiple_of(7) {
             tokio::task::yield_now().await;
         }
     }

@@ -15,8 +15,8 @@ use crate::{
     node::Node,
     panics::text_of,
     proto::{
-        CloseCode, Closing, Event, Expected, Frame, FrameError, Part, Ready, StreamId, StreamKind, StreamWork,
-        Weight,
+        CloseCode, Closing, Event, Expected, Frame, FrameError, Part, Ready, StreamId, StreamKind,
+        StreamWork, Weight,
     },
     sync::lock,
 };
