@@ -5,16 +5,23 @@
 
 mod cancelled;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 pub use cancelled::Cancelled;
 
 use crate::{
     Node, Task,
+    actor::ActorCell,
     actor_id::ActorId,
     call::{AnyCall, Caller, Link, Metadata, Stage},
     names::{Namespace, Resolver},
     reply::Pending,
+    timer::Timers,
 };
 
 tokio::task_local! {
@@ -58,6 +65,15 @@ pub(crate) struct Identity {
     pub(crate) node: Node,
     /// What its turns answer later.
     pub(crate) pending: Pending,
+    /// The actor itself.
+    pub(crate) cell: Weak<ActorCell>,
+}
+
+impl Identity {
+    /// Who an actor is to be.
+    pub(crate) fn new(id: ActorId, name: Arc<str>, node: Node) -> Self {
+        Self { id, name, node, pending: Pending::default(), cell: Weak::new() }
+    }
 }
 
 impl ActorContext {
@@ -174,6 +190,13 @@ impl ActorContext {
     /// What was given to the node with [`Node::extend`], by its type.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.identity.node.extension()
+    }
+
+    /// The actor's timers: turns of [`Actor::on_timeout`](crate::Actor::on_timeout) at their time.
+    ///
+    /// They are the actor's, not the call's: a timer that is set here fires also when the call has long ended.
+    pub fn timers(&self) -> Timers {
+        Timers::new(ActorCell::timers_of(&self.identity))
     }
 
     /// Runs a task that may call [`current_ctx`]. It belongs to no call: it has no deadline and no caller, and calls

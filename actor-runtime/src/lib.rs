@@ -58,7 +58,7 @@
 //! - [`ActorServer`]: giving names to actors. [`ServiceClient`]: what every client can do.
 //! - [`Failure`] and [`CallError`]: every way a call can end.
 //! - [`ReplyTo`]: answering a call later than its turn. [`Call::try_now`]: not waiting for room.
-//! - [`current_ctx`]: what a handler knows about its call.
+//! - [`current_ctx`]: what a handler knows about its call. [`Timers`]: turns at their time.
 //! - [`inspect`]: asking a server how it is, and what it serves.
 //! - [`layers`]: traces, limits and metrics around calls; [`Layer`] to write another.
 //! - [`Node`]: several nodes in one process, settings, layers. [`BlockingNode`] and [`Call::wait`]: programs that are not
@@ -92,6 +92,7 @@ mod stream;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timer;
 mod transport;
 mod trust;
 
@@ -117,6 +118,7 @@ pub use server::{
 };
 pub use service::Status;
 pub use stream::Streaming;
+pub use timer::{MissedTicks, Period, Timeout, TimerError, TimerId, Timers};
 pub use transport::quic::NetworkMode;
 pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustError};
 

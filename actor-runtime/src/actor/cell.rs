@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock},
     task::Poll,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     layer::Layers,
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
+    timer::{Deliver, TimerSet},
 };
 
 /// One registered actor.
@@ -30,10 +31,17 @@ pub(crate) struct ActorCell {
     /// Those of the node, and its own inside.
     pub(crate) layers: Layers,
     methods: Arc<MethodTable>,
+    /// Made when some of it is needed first.
+    rare: OnceLock<Box<Rare>>,
+}
+
+/// What most actors do without.
+#[derive(Default)]
+struct Rare {
     /// Made when the first call comes that is to be remembered.
     dedup: OnceLock<Arc<Dedup<Box<dyn ReplySink>>>>,
-    /// The same cell, for whoever looks after its deadlines.
-    this: Weak<Self>,
+    /// Made when somebody asks for the actor's timers first.
+    timers: OnceLock<Arc<TimerSet>>,
 }
 
 /// How much an actor takes on.
@@ -65,14 +73,13 @@ impl ActorCell {
         layers: Layers,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            identity: Arc::new(identity),
+            identity: Arc::new(Identity { cell: this.clone(), ..identity }),
             mailbox: Mailbox::new(limits.mailbox, limits.overflow),
             limits,
             registered,
             layers,
             methods,
-            dedup: OnceLock::new(),
-            this: this.clone(),
+            rare: OnceLock::new(),
         })
     }
 
@@ -112,7 +119,7 @@ impl Target for ActorCell {
             let config = self.identity.node.config();
             Window { entries: config.dedup_entries, bytes: config.dedup_bytes, age: config.dedup_age }
         };
-        self.dedup.get_or_init(|| Arc::new(Dedup::new(window()))).clone()
+        self.rare.get_or_init(Box::default).dedup.get_or_init(|| Arc::new(Dedup::new(window()))).clone()
     }
 
     fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused> {
@@ -134,7 +141,7 @@ impl Target for ActorCell {
                 return Err(Refused { call, failure });
             }
         };
-        self.identity.node.expect_deadline(deadline, watch, || self.this.clone());
+        self.identity.node.expect_deadline(deadline, watch, || self.identity.cell.clone());
         Ok(())
     }
 
@@ -153,7 +160,7 @@ impl Target for ActorCell {
                 Some(call)
             });
             let watch = self.mailbox.push_all(plain, &mut refused);
-            self.identity.node.expect_deadline(earliest, watch, || self.this.clone());
+            self.identity.node.expect_deadline(earliest, watch, || self.identity.cell.clone());
             if let Some(call) = calls.next() {
                 refused.extend(self.admit(call).err());
             }
@@ -200,6 +207,36 @@ impl ActorCell {
         }
     }
 
+    /// The timers of an actor. One that is gone has none, and nothing can be set.
+    pub(crate) fn timers_of(identity: &Arc<Identity>) -> Arc<TimerSet> {
+        let new = || {
+            let (node, actor) = (&identity.node, identity.cell.clone());
+            TimerSet::new(node.timers().clone(), actor, identity.name.clone(), node.config().max_timers)
+        };
+        let Some(cell) = identity.cell.upgrade() else {
+            let none = new();
+            none.end();
+            return none;
+        };
+        let timers = &cell.rare.get_or_init(Box::default).timers;
+        if let Some(timers) = timers.get() {
+            return timers.clone();
+        }
+        let timers = timers.get_or_init(new).clone();
+        // The end of the actor finds the set, or came before and is seen here.
+        if cell.mailbox.is_ended() {
+            timers.end();
+        }
+        timers
+    }
+
+    /// The actor has ended: so have its timers.
+    pub(super) fn end_timers(&self) {
+        if let Some(timers) = self.rare.get().and_then(|rare| rare.timers.get()) {
+            timers.end();
+        }
+    }
+
     /// The actor has ended: nothing of it is answered any more.
     pub(super) fn end_pending(&self) {
         if let Some(reason) = self.mailbox.closed() {
@@ -233,6 +270,12 @@ fn too_deep(call: &dyn AnyCall) -> Failure {
     let hops = call.head().chain.as_ref().map(|link| link.hops()).unwrap_or_default();
     let detail = format!("the chain of calls has more than {} turns that wait for each other", Link::MAX);
     Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, detail).with_hops(hops)
+}
+
+impl Deliver for ActorCell {
+    fn deliver(&self, turn: Arc<dyn AnyCall>) -> bool {
+        self.mailbox.push_own(turn)
+    }
 }
 
 impl Sweep for ActorCell {

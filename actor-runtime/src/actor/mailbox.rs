@@ -24,6 +24,8 @@
 //! 5. Nothing is allocated before the first message.
 //! 6. A oneway call is accepted once it is in `queue`, and never while it is in `waiting`.
 //! 7. A question is handed out before any call, or dropped by `end`; there is one at most, which all askers share.
+//! 8. A turn that the actor itself asked for (a timer's) is in `queue` or, however full that is, in `waiting`, until it is
+//!    handed out, is over, or the mailbox closes; it is never refused before that.
 
 mod observe;
 
@@ -213,6 +215,26 @@ impl Mailbox {
         watch
     }
 
+    /// Takes a turn that the actor itself asked for. It has its place behind what is queued, also where a call would be
+    /// refused: whoever asks sees to it that there are few. False if no more turns are taken.
+    pub(crate) fn push_own(&self, turn: Entry) -> bool {
+        let mut state = lock(&self.state);
+        if state.closing.is_some() {
+            return false;
+        }
+        if state.queue.len() < state.capacity {
+            state.queue.push_back(turn);
+        } else {
+            state.push_waiting(turn);
+        }
+        let promoted = state.promoted();
+        let receiver = state.wanted();
+        drop(state);
+        wake(receiver);
+        accept(promoted);
+        true
+    }
+
     /// Takes a call that a running shared turn of this actor waits for: it does not queue.
     pub(crate) fn join(&self, call: Entry) -> Result<bool, Refused> {
         let mut state = lock(&self.state);
@@ -386,22 +408,31 @@ impl State {
     }
 
     fn push_beyond_capacity(&mut self, call: Entry) -> Result<(), Entry> {
-        let many = |all: &Beside| all.waiting.len() >= all.purge_at.max(PURGE_FROM);
         let fails = self.overflow == Overflow::Fail || call.head().now;
-        if fails || self.beside.as_deref().is_some_and(many) {
+        if fails {
             self.purge();
         }
-        if self.queue.len() < self.capacity {
-            if call.head().method.oneway {
-                self.beside.get_or_insert_default().promoted.push(call.clone());
-            }
-            self.queue.push_back(call);
-        } else if !fails {
-            self.beside.get_or_insert_default().waiting.push_back(call);
-        } else {
+        if fails && self.queue.len() >= self.capacity {
             return Err(call);
         }
+        self.push_waiting(call);
         Ok(())
+    }
+
+    /// Takes a call into the queue if there is room after all, and else behind those that wait for it.
+    fn push_waiting(&mut self, call: Entry) {
+        let many = |all: &Beside| all.waiting.len() >= all.purge_at.max(PURGE_FROM);
+        if self.beside.as_deref().is_some_and(many) {
+            self.purge();
+        }
+        if self.queue.len() >= self.capacity {
+            self.beside.get_or_insert_default().waiting.push_back(call);
+            return;
+        }
+        if call.head().method.oneway {
+            self.beside.get_or_insert_default().promoted.push(call.clone());
+        }
+        self.queue.push_back(call);
     }
 
     /// Forgets calls that are over: callers that left must not keep others out.
@@ -477,8 +508,13 @@ impl State {
 
     fn pushed(&mut self) -> Pushed {
         let watch = !std::mem::replace(&mut self.watched, true);
+        Pushed { watch, receiver: self.wanted() }
+    }
+
+    /// The receiver, if it is parked and wants to know of new calls.
+    fn wanted(&mut self) -> Option<Waker> {
         let wanted = self.wants_calls || self.beside.as_ref().is_some_and(|all| !all.joins.is_empty());
-        Pushed { watch, receiver: if wanted { self.receiver.take() } else { None } }
+        if wanted { self.receiver.take() } else { None }
     }
 
     fn overloaded(&self, call: &dyn AnyCall) -> Failure {

@@ -19,7 +19,15 @@ pub use mailbox::Overflow;
 pub(crate) use mailbox::{Answer, Look};
 pub(crate) use turns::{run, run_parallel};
 
-use crate::service::Services;
+/// What a loop of turns sees of its mailbox, for models of what else reaches it.
+#[cfg(all(test, actor_loom))]
+pub(crate) mod model {
+    pub(crate) use super::mailbox::{Admit, Mailbox, Overflow, Step};
+}
+
+use std::future::Future;
+
+use crate::{service::Services, timer::Timeout};
 
 /// A type whose values live behind a mailbox: state, and the services that reach it.
 ///
@@ -106,5 +114,27 @@ pub trait Actor: Sized + Send + 'static {
     /// [`InspectClient::health`]: crate::inspect::InspectClient::health
     fn health(&self) -> Health {
         Health::Ok
+    }
+
+    /// A timer has fired that was set with [`ActorContext::timers`].
+    ///
+    /// It is a turn like that of a `&mut self` method: it runs alone, and takes its place behind the calls that were queued
+    /// when the timer fired. [`current_ctx`] works in it; there is no caller and no deadline. What was accepted is run: the
+    /// turn is not dropped at an await before its actor ends. A panic ends the actor, as a handler's does. Layers do not
+    /// see it.
+    ///
+    /// Written as `async fn on_timeout(&mut self, timeout: Timeout)`; an example stands at [`Timers`]. Unless it is written,
+    /// a timer that fires is logged as a warning.
+    ///
+    /// [`ActorContext::timers`]: crate::ActorContext::timers
+    /// [`current_ctx`]: crate::current_ctx
+    /// [`Timers`]: crate::Timers
+    fn on_timeout(&mut self, timeout: Timeout) -> impl Future<Output = ()> + Send {
+        tracing::warn!(
+            actor = std::any::type_name::<Self>(),
+            id = %timeout.id(),
+            "a timer has fired, and the actor has no `on_timeout`"
+        );
+        std::future::ready(())
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     context::{ActorContext, InContext, enter, with_call},
     panics::text_of,
     service::{Access, Services, SharedRef, Turn, TurnEnd},
+    timer::DueTurn,
 };
 
 /// A turn under way, in its context.
@@ -63,7 +64,7 @@ pub(super) fn shared<'a, A: Actor>(
     })
 }
 
-/// A turn of a `&mut self` method.
+/// A turn of a `&mut self` method, or of a timer.
 pub(super) fn exclusive<'a, A: Actor>(
     actor: &'a mut A,
     cell: &'a Arc<ActorCell>,
@@ -71,6 +72,12 @@ pub(super) fn exclusive<'a, A: Actor>(
 ) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
     let mut turn = turn(cell, &call);
     running(cell, call, async move {
+        if let Some(due) = DueTurn::of(&*turn.call) {
+            if let Some(timeout) = due.begin() {
+                actor.on_timeout(timeout).await;
+            }
+            return due.finish();
+        }
         let end = match begin(cell, &mut turn) {
             None => A::Services::exclusive(actor, &turn).await,
             Some(begun) => {

@@ -198,6 +198,7 @@ struct End(Arc<ActorCell>);
 impl Drop for End {
     fn drop(&mut self) {
         self.0.mailbox.end(StopReason::Abandoned);
+        self.0.end_timers();
         self.0.end_pending();
     }
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Handle;
 
@@ -145,6 +145,7 @@ impl NodeBuilder {
                 numbers: AtomicU64::new(1),
                 deadlines,
                 sweeper,
+                timers: OnceLock::new(),
                 resolver: Mutex::new(self.resolver),
                 extensions: Mutex::default(),
                 local_calls: self.local_calls,

@@ -28,7 +28,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use tokio::{runtime::Handle, time::Instant};
@@ -47,6 +47,7 @@ use crate::{
     service::MethodTables,
     stream::running::Producers,
     sync::{AtomicU64, Mutex, Ordering, lock},
+    timer::Driver,
     transport::{Links, quic::Network},
 };
 use deadlines::{Deadlines, Sweep};
@@ -93,6 +94,8 @@ struct Inner {
     deadlines: Arc<Deadlines>,
     /// Sweeps the deadlines; ended when the node's runtime has ended.
     sweeper: Task<()>,
+    /// The timers of its actors, and the task that fires them; made when the first one is set.
+    timers: OnceLock<(Arc<Driver>, AbortOnDrop)>,
     resolver: Mutex<Option<Arc<dyn Resolver>>>,
     extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     local_calls: LocalCalls,
@@ -216,6 +219,16 @@ impl Node {
         F: Future<Output: Send> + Send + 'static,
     {
         task::spawn(&self.inner.runtime, future)
+    }
+
+    /// The timers of the node's actors.
+    pub(crate) fn timers(&self) -> &Arc<Driver> {
+        let start = || {
+            let driver = Arc::new(Driver::new(clock::now()));
+            let task = self.spawn_bare(driver.clone().run());
+            (driver, task.abort_on_drop())
+        };
+        &self.inner.timers.get_or_init(start).0
     }
 
     pub(crate) fn next_serial(&self) -> u64 {

@@ -164,7 +164,7 @@ mod tests {
     fn identity() -> Arc<Identity> {
         let node = Node::builder().build().expect("a runtime runs");
         let id = node.next_actor_id();
-        Arc::new(Identity { id, name: "sample".into(), node, pending: Pending::default() })
+        Arc::new(Identity::new(id, "sample".into(), node))
     }
 
     fn reason() -> Arc<StopReason> {

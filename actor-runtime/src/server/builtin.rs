@@ -6,7 +6,6 @@ use crate::{
     actor::{ActorCell, Limits, Overflow, Registered, run},
     context::Identity,
     inspect::{self, Inspector},
-    reply::Pending,
     sync::lock,
 };
 
@@ -18,12 +17,7 @@ impl ActorServer {
     pub(super) fn with_builtin(self) -> Self {
         type Services = <Inspector as Actor>::Services;
         let node = &self.node;
-        let identity = Identity {
-            id: node.next_actor_id(),
-            name: inspect::NAME.into(),
-            node: node.clone(),
-            pending: Pending::default(),
-        };
+        let identity = Identity::new(node.next_actor_id(), inspect::NAME.into(), node.clone());
         let registered = Registered { at: node.unix_millis(), metadata: None };
         let methods = node.methods().of::<Inspector, Services>();
         let layers = node.server_layers().clone();

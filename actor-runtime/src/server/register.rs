@@ -11,7 +11,6 @@ use crate::{
     layer::Layer,
     names::is_reserved,
     node::task,
-    reply::Pending,
     service::fingerprints,
     sync::lock,
 };
@@ -145,7 +144,7 @@ impl<'a, A: Actor> Registration<'a, A> {
         }
         let id = node.next_actor_id();
         let shared: Arc<str> = name.as_str().into();
-        let identity = Identity { id, name: shared.clone(), node: node.clone(), pending: Pending::default() };
+        let identity = Identity::new(id, shared.clone(), node.clone());
         let registered = Registered { at: node.unix_millis(), metadata };
         let (methods, layers) = (node.methods().of::<A, A::Services>(), node.server_layers().and(layers));
         let cell = ActorCell::new(identity, limits, registered, methods, layers);

@@ -26,4 +26,5 @@ mod s8_deadlines;
 mod simulated;
 mod stream_endings;
 mod streams;
+mod timers;
 mod values;

@@ -68,6 +68,11 @@ impl Mailbox {
         look
     }
 
+    /// Whether its receiver is gone.
+    pub(crate) fn is_ended(&self) -> bool {
+        lock(&self.state).ended
+    }
+
     /// The loop lets other tasks go first.
     #[cold]
     pub(crate) fn note_progress(&self) {
