@@ -2,15 +2,19 @@
 
 use std::{
     future::poll_fn,
+    sync::{Arc, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use loom::thread;
 
-use super::*;
+use super::{Deliver, DueTurn, TimerSet};
 use crate::{
     actor::model::{Admit, Mailbox, Overflow, Step},
-    call::StopReason,
+    call::{AnyCall, StopReason},
+    node::clock,
+    timer::Driver,
 };
 
 /// An actor as far as its timers know it.
@@ -103,7 +107,7 @@ fn the_end_against_a_set_and_the_fire() {
         });
         let sets = thread::spawn({
             let set = set.clone();
-            move || drop(set.set(2.into(), Duration::from_secs(1), None))
+            move || drop(set.set(2.into(), Duration::from_secs(3600), None))
         });
         actor.0.end(StopReason::Abandoned);
         set.end();
