@@ -112,7 +112,7 @@ impl Story {
         configure(fixture.server.registration("desk", clerk)).register().expect("a free name");
         fixture.resolver.set("desk", [fixture.server.address()]);
         let desk = DeskClient::on(&fixture.node, &fixture.resolver, "desk");
-        desk.open().await.unwrap();
+        desk.open().await.expect("it is registered");
         Self { desk, timers: timers.get().expect("it was opened").clone(), script, start, alive }
     }
 

@@ -35,6 +35,8 @@ enum Act {
         now: bool,
         deadline: Option<u64>,
     },
+    /// The actor asks for a turn itself.
+    PushOwn,
     Join {
         deadline: Option<u64>,
     },
@@ -64,6 +66,7 @@ fn act() -> impl Strategy<Value = Act> {
         30 => (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), deadline()).prop_map(
             |(exclusive, oneway, now, deadline)| Act::Push { exclusive, oneway, now, deadline }
         ),
+        5 => Just(Act::PushOwn),
         4 => deadline().prop_map(|deadline| Act::Join { deadline }),
         20 => (
             prop_oneof![Just(Admit::Any), Just(Admit::Shared), Just(Admit::Joins)],
@@ -197,6 +200,15 @@ impl Pair {
                 let got = self.mailbox.push(self.calls[call].clone());
                 let expected = self.model.push(call);
                 self.admitted(call, got, expected);
+            }
+            Act::PushOwn => {
+                let turn = self.arrive(true, false, false, None);
+                let taken = self.mailbox.push_own(self.calls[turn].clone());
+                assert_eq!(taken, self.model.push_own(turn));
+                if !taken {
+                    self.calls[turn].abandon();
+                    self.model.end(turn, End::Left);
+                }
             }
             Act::Join { deadline } => {
                 let call = self.arrive(false, false, false, deadline);

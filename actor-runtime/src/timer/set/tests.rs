@@ -16,20 +16,20 @@ struct Inbox {
 
 impl Inbox {
     fn take(&self) -> Vec<Arc<dyn AnyCall>> {
-        std::mem::take(&mut self.turns.lock().unwrap())
+        std::mem::take(&mut self.turns.lock().expect("no panic"))
     }
 }
 
 impl Deliver for Inbox {
     fn deliver(&self, turn: Arc<dyn AnyCall>) -> bool {
-        self.turns.lock().unwrap().push(turn);
+        self.turns.lock().expect("no panic").push(turn);
         !self.closed
     }
 }
 
 fn set_of(node: &Node, inbox: &Arc<Inbox>) -> Arc<TimerSet> {
     let actor: Weak<Inbox> = Arc::downgrade(inbox);
-    TimerSet::new(node.timers().clone(), actor, "sample".into(), 1_000_000)
+    TimerSet::new(node.timers().clone(), actor, "sample".into(), 100_000)
 }
 
 fn node() -> Node {
@@ -107,15 +107,15 @@ async fn one_place_a_timer_is_all_that_is_ever_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_million_timers_fire_and_give_their_memory_back() {
-    const MANY: u64 = 1_000_000;
+async fn many_timers_fire_and_give_their_memory_back() {
+    const MANY: u64 = 100_000;
     let (node, inbox) = (node(), Arc::<Inbox>::default());
     let set = set_of(&node, &inbox);
     for n in 0..MANY {
         set.set(n.into(), MS * (n * 7919 % 100_000) as u32, None).unwrap();
     }
-    assert_eq!((set.len(), node.timers().len()), (1_000_000, 1_000_000));
-    assert!(matches!(set.set(MANY.into(), MS, None), Err(TimerError::TooMany { limit: 1_000_000 })));
+    assert_eq!((set.len(), node.timers().len()), (MANY as usize, MANY as usize));
+    assert_eq!(set.set(MANY.into(), MS, None), Err(TimerError::TooMany { limit: MANY as usize }));
     for n in (0..MANY).step_by(2) {
         assert!(set.cancel(n.into()));
     }
@@ -131,7 +131,6 @@ async fn a_million_timers_fire_and_give_their_memory_back() {
     assert!(room(&set) <= 64, "{} places are kept", room(&set));
 }
 
-/// A turn that runs when its actor is told to end is over, and the driver's task ends with its node.
 #[tokio::test(start_paused = true)]
 async fn the_driver_ends_with_its_node() {
     let node = node();

@@ -100,6 +100,23 @@ impl Model {
         Ok(self.pushed())
     }
 
+    /// A turn that the actor asked for itself; false if it takes none any more.
+    pub(super) fn push_own(&mut self, call: usize) -> bool {
+        if self.closing {
+            return false;
+        }
+        if self.queue.len() >= self.capacity && self.waiting.len() >= self.purge_at {
+            self.purge();
+        }
+        if self.queue.len() < self.capacity {
+            self.enqueue(call);
+        } else {
+            self.waiting.push(call);
+        }
+        self.news();
+        true
+    }
+
     fn enqueue(&mut self, call: usize) {
         self.queue.push(call);
         let call = &mut self.calls[call];
@@ -115,10 +132,14 @@ impl Model {
     }
 
     pub(super) fn pushed(&mut self) -> bool {
+        self.news();
+        !std::mem::replace(&mut self.watched, true)
+    }
+
+    fn news(&mut self) {
         if self.receiver == Some(true) || !self.joins.is_empty() {
             self.wake();
         }
-        !std::mem::replace(&mut self.watched, true)
     }
 
     /// False if nobody would answer.
