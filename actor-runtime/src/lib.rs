@@ -94,7 +94,7 @@ pub mod testing;
 mod transport;
 mod trust;
 
-pub use actor::{Actor, Health, Overflow};
+pub use actor::{Actor, ActorHandle, Ended, Health, Overflow};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{

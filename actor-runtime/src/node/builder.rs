@@ -4,6 +4,7 @@ use tokio::runtime::Handle;
 
 use super::{Config, Inner, Node, clock, current, deadlines::Deadlines, task};
 use crate::{
+    actor::Roster,
     actor_id::NodeId,
     layer::{Layer, Layers},
     names::{Directory, Namespace, Resolver},
@@ -134,10 +135,10 @@ impl NodeBuilder {
         let id = NodeId(random.u64(..));
         let deadlines = Arc::new(Deadlines::new(clock::now()));
         let sweeper = task::spawn(&runtime, deadlines.clone().run());
-        let node = Node {
-            inner: Arc::new(Inner {
+        let node = Node::held(Inner {
                 id,
                 directory: Arc::new(Directory::new(config.namespace.clone())),
+                roster: Roster::default(),
                 config,
                 runtime,
                 random: Mutex::new(random),
@@ -154,8 +155,7 @@ impl NodeBuilder {
                 network,
                 client_layers: Layers::new(self.client_layers),
                 server_layers: Layers::new(self.server_layers),
-            }),
-        };
+            });
         current::enlist(&node);
         Ok(node)
     }

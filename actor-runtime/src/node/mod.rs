@@ -7,6 +7,7 @@
 //!   Node ─┬─ id, clock, randomness, spawn          node/{clock,task,deadlines}
 //!         ├─ Config                                node/config
 //!         ├─ Directory: name → actor               names/directory
+//!         ├─ Roster: the actors that run           actor/roster
 //!         └─ resolver, layers, extensions          what a program gave it
 //! ```
 
@@ -26,6 +27,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
+    ops::Deref,
     sync::{Arc, Weak},
 };
 
@@ -38,8 +40,9 @@ pub(crate) use task::AbortOnDrop;
 pub use task::{Task, TaskError};
 
 use crate::{
+    actor::Roster,
     actor_id::{ActorId, NodeId},
-    call::Failure,
+    call::{Failure, StopReason},
     layer::Layers,
     names::{Directory, Resolver},
     service::MethodTables,
@@ -64,18 +67,45 @@ use deadlines::{Deadlines, Sweep};
 /// }).await;
 /// # Ok(()) }
 /// ```
+///
+/// A node ends its actors when the last of these is dropped that the program has: what [`NodeBuilder::build`] gave and
+/// [`current`](Self::current) outside of actors, their clones, and servers that listen on it. Contexts, clients, handles of
+/// actors and tasks do not count.
 #[derive(Clone)]
 pub struct Node {
-    inner: Arc<Inner>,
+    inner: Arc<Held>,
 }
 
 /// A node that is not kept alive.
 #[derive(Clone)]
-pub(crate) struct WeakNode(Weak<Inner>);
+pub(crate) struct WeakNode(Weak<Held>);
 
 impl WeakNode {
     pub(crate) fn upgrade(&self) -> Option<Node> {
         self.0.upgrade().map(|inner| Node { inner })
+    }
+}
+
+/// What holds a node: there are two of these a node.
+struct Held {
+    inner: Arc<Inner>,
+    /// The other one, if this is what the program has: the one that actors and tasks have, which keeps no actor alive.
+    quiet: Option<Node>,
+}
+
+impl Deref for Held {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.quiet.is_some() {
+            self.inner.roster.kill(&StopReason::Abandoned);
+        }
     }
 }
 
@@ -88,6 +118,7 @@ struct Inner {
     /// Counts the calls that are remembered where they run.
     numbers: AtomicU64,
     directory: Arc<Directory>,
+    roster: Roster,
     deadlines: Arc<Deadlines>,
     /// Sweeps the deadlines; ended when the node's runtime has ended.
     sweeper: Task<()>,
@@ -143,7 +174,7 @@ impl Node {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        task::spawn(&self.inner.runtime, current::scope(self.clone(), future))
+        task::spawn(&self.inner.runtime, current::scope(self.quiet(), future))
     }
 
     /// A random number; from [`NodeBuilder::seed`] if the node has one.
@@ -212,6 +243,11 @@ impl Node {
         &self.inner.directory
     }
 
+    /// The actors that run here.
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.inner.roster
+    }
+
     pub(crate) fn methods(&self) -> &MethodTables {
         &self.inner.methods
     }
@@ -236,7 +272,12 @@ impl Node {
     }
 
     pub(crate) fn downgrade(&self) -> WeakNode {
-        WeakNode(Arc::downgrade(&self.inner))
+        WeakNode(Arc::downgrade(&self.quiet().inner))
+    }
+
+    /// The same node, for what must not keep its actors alive.
+    pub(crate) fn quiet(&self) -> Self {
+        self.inner.quiet.clone().unwrap_or_else(|| self.clone())
     }
 
     pub(crate) fn local_calls(&self) -> LocalCalls {
@@ -264,6 +305,14 @@ impl Node {
         if let Some(deadline) = deadline {
             self.inner.deadlines.expect(deadline);
         }
+    }
+}
+
+impl Node {
+    fn held(inner: Inner) -> Self {
+        let inner = Arc::new(inner);
+        let quiet = Self { inner: Arc::new(Held { inner: inner.clone(), quiet: None }) };
+        Self { inner: Arc::new(Held { inner, quiet: Some(quiet) }) }
     }
 }
 
