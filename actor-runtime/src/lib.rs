@@ -88,6 +88,7 @@ pub mod schema;
 mod server;
 pub mod service;
 mod stream;
+pub mod supervise;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;

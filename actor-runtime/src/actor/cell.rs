@@ -181,15 +181,21 @@ impl Target for ActorCell {
 
     fn stop(&self, reason: StopReason) {
         self.mailbox.stop(reason);
+        self.ended_at_rest();
     }
 
     fn kill(&self, reason: StopReason) {
+        // What is left of it is nobody's any more: its streams go on.
+        if self.mailbox.end_reason().is_some() {
+            return;
+        }
         self.mailbox.kill(reason);
         // Also if a handler blocks the loop of turns: what is answered later waits for no turn.
         if let Some(reason) = self.mailbox.closed() {
             self.identity.pending.kill(&reason);
             self.identity.node.producers().stop_those_of(self.identity.id, &reason);
         }
+        self.ended_at_rest();
     }
 
     fn is_closed(&self) -> bool {
@@ -204,13 +210,24 @@ impl ActorCell {
     /// Refuses new calls and runs the queue; kills what is left after the grace.
     pub(crate) fn stop_within(&self, reason: StopReason, grace: Duration) {
         self.limit(grace);
-        self.mailbox.stop(reason);
+        self.stop(reason);
     }
 
     /// Refuses new calls and fails the queue; kills what is left after the node's time for stopping.
     pub(crate) fn stop_now(&self, reason: StopReason) {
         self.limit(self.identity.node.config().stop_timeout);
         self.mailbox.close(reason);
+        self.ended_at_rest();
+    }
+
+    /// An actor that has no run, and gets none any more, has nobody else to see to its end.
+    fn ended_at_rest(&self) {
+        if self.limits.care != Care::Nobody
+            && let Some(reason) = self.mailbox.end_reason()
+        {
+            self.identity.node.roster().remove(self);
+            self.identity.pending.end(&reason);
+        }
     }
 
     fn limit(&self, grace: Duration) {
@@ -234,6 +251,14 @@ impl ActorCell {
     pub(super) fn failed(&self, reason: &StopReason) {
         if self.limits.care == Care::Nobody || self.mailbox.closed().is_some() {
             self.mailbox.close(reason.clone());
+        }
+    }
+
+    /// Ends this run, which the next one is to follow; what is left of it after the node's time for stopping is cut off.
+    pub(crate) fn retire(&self) {
+        match self.limits.care {
+            Care::Nobody => self.stop_now(StopReason::SupervisorStopped),
+            Care::Supervisor | Care::Permanent => drop(self.mailbox.retire(StopReason::Restarted)),
         }
     }
 
@@ -310,10 +335,8 @@ impl ActorCell {
     }
 
     /// The actor takes no more turns: what it holds is not answered any more.
-    pub(super) fn close_pending(&self) {
-        if let Some(reason) = self.mailbox.closed() {
-            self.identity.pending.close(&reason);
-        }
+    pub(super) fn close_pending(&self, reason: &Arc<StopReason>) {
+        self.identity.pending.close(reason);
     }
 
     /// The actor has ended: nothing of it is answered any more.

@@ -51,10 +51,6 @@ impl ActorHandle {
         Self { cell }
     }
 
-    pub(crate) fn cell(&self) -> &Arc<ActorCell> {
-        &self.cell
-    }
-
     /// Which registration it is.
     pub fn id(&self) -> ActorId {
         self.cell.identity.id
@@ -109,12 +105,18 @@ impl ActorHandle {
     /// Waits until the actor has ended, and gives the reason; also long after.
     pub fn ended(&self) -> Ended {
         let cell = self.cell.clone();
-        Ended(Box::pin(async move { (*cell.mailbox.ended().await).clone() }))
+        Ended::new(async move { (*cell.mailbox.ended().await).clone() })
     }
 }
 
-/// Waits until an actor has ended, and gives the reason. Dropping it changes nothing.
+/// Waits until an actor or a supervisor has ended, and gives the reason. Dropping it changes nothing.
 pub struct Ended(BoxFuture<'static, StopReason>);
+
+impl Ended {
+    pub(crate) fn new(ended: impl Future<Output = StopReason> + Send + 'static) -> Self {
+        Self(Box::pin(ended))
+    }
+}
 
 impl Future for Ended {
     type Output = StopReason;

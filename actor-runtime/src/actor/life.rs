@@ -93,7 +93,7 @@ async fn wind_down<A: Actor>(actor: Option<&mut A>, run: &mut Run, leaving: Leav
     };
     let Some(reason) = reason else { return };
     run.reason = Some(reason.clone());
-    run.cell.close_pending();
+    run.cell.close_pending(&reason);
     run.cell.end_children().await;
     if let Some(actor) = actor.filter(|_| started)
         && let Err(failure) = hooks::stop(actor, &run.cell, &reason).await

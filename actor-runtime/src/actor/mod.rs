@@ -31,7 +31,7 @@ pub(crate) use life::{run, run_parallel};
 pub use mailbox::Overflow;
 pub(crate) use mailbox::{Answer, Look, Mailbox};
 pub(crate) use roster::Roster;
-pub(crate) use settings::{Place, Settings};
+pub(crate) use settings::{Launcher, Place, Settings};
 
 use crate::{call::StopReason, service::Services};
 

@@ -59,6 +59,11 @@ impl Roster {
         children.filter_map(|(_, child)| state.actors.get(child).cloned()).collect()
     }
 
+    /// Whether another actor here has started it.
+    pub(crate) fn is_child(&self, cell: &ActorCell) -> bool {
+        lock(&self.state).actors.contains_key(&cell.registered.parent)
+    }
+
     /// Ends all, now.
     pub(crate) fn kill(&self, reason: &StopReason) {
         for actor in self.all() {

@@ -24,6 +24,8 @@ pub(crate) struct Place<'a> {
     pub(crate) server: Option<&'a ActorServer>,
     /// The actor that starts it.
     pub(crate) parent: Option<ActorId>,
+    /// The serial number of the supervisor that looks after it; 0 if none does.
+    pub(crate) supervisor: u64,
 }
 
 /// What is said of an actor before it starts.
@@ -92,7 +94,7 @@ impl<A: Actor> Settings<A> {
 
     /// Gives the actor its id, its name and its mailbox; calls queue from now on.
     pub(crate) fn enroll(&mut self, place: Place<'_>, care: Care) -> Result<Arc<ActorCell>, RegisterError> {
-        let Place { node, server, parent } = place;
+        let Place { node, server, parent, supervisor } = place;
         let id = node.next_actor_id();
         let name = self.checked_name(id)?;
         let (overlap, inline) = (u32::try_from(self.overlap).unwrap_or(u32::MAX), self.inline);
@@ -111,12 +113,16 @@ impl<A: Actor> Settings<A> {
             Limits { overlap, inline, care },
             Registered {
                 at: node.unix_millis(),
-                parent: parent.as_ref().map_or(0, |parent| parent.identity.id.serial),
+                // One that an actor started is looked after from there, by a supervisor that nobody else knows.
+                parent: parent.as_ref().map_or(supervisor, |parent| parent.identity.id.serial),
                 metadata: self.metadata.take(),
             },
             node.methods().of::<A, A::Services>(),
             node.server_layers().and(std::mem::take(&mut self.layers)),
         );
+        if care != Care::Nobody {
+            cell.mailbox.await_first_run();
+        }
         // First: whoever ends the actors of the node, or of the parent, says so before it looks who there is.
         node.roster().insert(&cell);
         let refused = if node.directory().is_draining() {

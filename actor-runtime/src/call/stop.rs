@@ -30,7 +30,7 @@ pub enum StopReason {
     Restarted,
     /// It, or another one in the care of its supervisor, failed more often than the supervisor allows.
     RestartsExhausted {
-        /// Which: names from the outermost supervisor that gave up to the child that failed, with `/` between.
+        /// The name of that child, or of that supervisor if it had given up itself.
         child: String,
         /// How often children were to be restarted, the last time included.
         failures: u32,
@@ -55,7 +55,7 @@ pub enum StopReason {
     },
     /// It was asked to stop by its handle.
     Stopped,
-    /// Its supervisor was stopped.
+    /// Its supervisor was stopped, or ended it with its siblings.
     SupervisorStopped,
     /// It was unregistered.
     Unregistered,
@@ -115,7 +115,7 @@ impl fmt::Display for StopReason {
             Self::StartFailed { message } => write!(f, "it did not start: {message}"),
             Self::StopFailed { message } => write!(f, "it did not stop well: {message}"),
             Self::Stopped => f.write_str("it was stopped"),
-            Self::SupervisorStopped => f.write_str("its supervisor was stopped"),
+            Self::SupervisorStopped => f.write_str("its supervisor ended it"),
             Self::Unregistered => f.write_str("it was unregistered"),
         }
     }

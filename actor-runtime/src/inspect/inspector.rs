@@ -119,7 +119,7 @@ fn registered(actor: &ActorCell) -> ActorInfo {
     ActorInfo {
         name: actor.identity.name.to_string(),
         id: actor.identity.id,
-        generation: 0,
+        generation: actor.mailbox.restarts().0,
         registered: UNIX_EPOCH.checked_add(since_1970).unwrap_or(UNIX_EPOCH),
         metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         services: actor.methods().names().iter().map(ToString::to_string).collect(),

@@ -107,7 +107,7 @@ pub struct ActorInfo {
     pub name: String,
     /// Which registration it is.
     pub id: ActorId,
-    /// How often it has been restarted since it was registered; always 0 as long as there is no supervision.
+    /// How often it has been restarted since it was registered.
     pub generation: u64,
     /// When it was registered, by the server's clock.
     pub registered: SystemTime,

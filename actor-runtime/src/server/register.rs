@@ -49,7 +49,7 @@ impl Node {
 
 impl<'a, A: Actor> Registration<'a, A> {
     pub(crate) fn new(node: &'a Node, name: Option<String>, actor: A) -> Self {
-        let place = Place { node, server: None, parent: None };
+        let place = Place { node, server: None, parent: None, supervisor: 0 };
         Self { place, settings: Settings::new(node.config(), name), actor }
     }
 
@@ -112,6 +112,10 @@ impl<'a, A: Actor> Registration<'a, A> {
     pub fn inline(mut self) -> Self {
         self.settings.inline();
         self
+    }
+
+    pub(crate) fn into_parts(self) -> (Place<'a>, Settings<A>, A) {
+        (self.place, self.settings, self.actor)
     }
 
     /// Gives the actor its name and starts it.

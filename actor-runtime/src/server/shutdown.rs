@@ -58,7 +58,7 @@ impl ActorServer {
         directory.drain();
         let actors = node.roster().all();
         // Those that another actor has started end after it.
-        for actor in actors.iter().filter(|actor| actor.registered.parent == 0) {
+        for actor in actors.iter().filter(|actor| !node.roster().is_child(actor)) {
             actor.stop(StopReason::Shutdown);
         }
         for link in node.links().all() {

@@ -28,7 +28,7 @@ pub(super) struct Life {
     kill_at: Option<Instant>,
     /// Why this run of the actor is to end; the mailbox goes on.
     retiring: Option<Arc<StopReason>>,
-    generation: u64,
+    runs: u64,
     /// How the last run ended that was to be followed by another.
     last: Option<Arc<StopReason>>,
 }
@@ -155,6 +155,11 @@ impl Mailbox {
         Rest::Resting
     }
 
+    /// There is no receiver before the first run.
+    pub(crate) fn await_first_run(&self) {
+        lock(&self.state).resting = true;
+    }
+
     /// The next run begins. `false` if the mailbox has ended meanwhile.
     pub(crate) fn resume(&self) -> bool {
         let mut state = lock(&self.state);
@@ -163,7 +168,7 @@ impl Mailbox {
         }
         state.resting = false;
         state.childless = false;
-        state.life().generation += 1;
+        state.life().runs += 1;
         true
     }
 
@@ -177,9 +182,14 @@ impl Mailbox {
         state.ended || state.resting || state.childless
     }
 
+    /// How the last run ended that was to be followed by another.
+    pub(crate) fn last_reason(&self) -> Option<StopReason> {
+        lock(&self.state).life.as_ref()?.last.as_deref().cloned()
+    }
+
     /// How often it was restarted, and how it had ended before the last time.
     pub(crate) fn restarts(&self) -> (u64, Option<Arc<StopReason>>) {
-        lock(&self.state).life.as_ref().map_or((0, None), |life| (life.generation, life.last.clone()))
+        lock(&self.state).life.as_ref().map_or((0, None), |life| (life.runs.saturating_sub(1), life.last.clone()))
     }
 }
 
