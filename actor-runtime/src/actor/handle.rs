@@ -66,7 +66,11 @@ impl ActorHandle {
     ///
     /// Calls fail with [`Unimplemented`](crate::FailureKind::Unimplemented) if the actor does not serve the service.
     pub fn client<C: ServiceClient>(&self) -> C {
-        C::from_client(Client::of_target(&self.cell.identity.node, &self.cell.identity.name, self.cell.clone()))
+        C::from_client(Client::of_target(
+            &self.cell.identity.node,
+            &self.cell.identity.name,
+            self.cell.clone(),
+        ))
     }
 
     /// Waits until the actor has started: its first [`on_start`](crate::Actor::on_start) has ended well.
@@ -134,6 +138,9 @@ impl fmt::Debug for Ended {
 
 impl fmt::Debug for ActorHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActorHandle").field("name", &self.name()).field("id", &self.id()).finish_non_exhaustive()
+        f.debug_struct("ActorHandle")
+            .field("name", &self.name())
+            .field("id", &self.id())
+            .finish_non_exhaustive()
     }
 }

@@ -75,8 +75,7 @@ pub(super) async fn turns<A: Actor>(actor: &mut A, cell: &Arc<ActorCell>) -> Lea
                     answer(unsafe { actor.get_here() }, question);
                 };
                 let overlap = cell.limits.overlap as usize;
-                let (left, slot) =
-                    SharedPhase::new(cell, actor, first, overlap, turn::shared, answer).await;
+                let (left, slot) = SharedPhase::new(cell, actor, first, overlap, turn::shared, answer).await;
                 finished = slot;
                 left
             }

@@ -37,7 +37,7 @@ pub enum StopReason {
         /// In how much time.
         within: Duration,
         /// How the child ended the last time.
-        last: Box<StopReason>,
+        last: Box<Self>,
     },
     /// Its server was shut down.
     Shutdown,

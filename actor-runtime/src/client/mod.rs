@@ -25,7 +25,9 @@ use route::Route;
 use crate::{
     Node,
     actor_id::ActorId,
-    call::{AnyCall, CallHead, CallOptions, Delivery, Failure, Payload, Streamed, Target as Actor, TypedCall},
+    call::{
+        AnyCall, CallHead, CallOptions, Delivery, Failure, Payload, Streamed, Target as Actor, TypedCall,
+    },
     codec::{self, CodecError, Encoder},
     names::{LocalResolver, Resolver},
     node::LocalCalls,

@@ -83,6 +83,10 @@ pub enum ActorState {
         /// What the panic said.
         message: String,
     },
+    /// It has not started yet: its calls wait for that.
+    Starting,
+    /// It has ended and waits to be started again by its supervisor: its calls wait for that.
+    Restarting,
 }
 
 /// What an actor says of itself, if it could be asked.

@@ -9,6 +9,7 @@ use crate::{
     layer::{Layer, Layers},
     names::{Directory, Namespace, Resolver},
     service::MethodTables,
+    supervise::Posts,
     sync::{AtomicU64, Mutex},
     transport::{
         Links,
@@ -136,26 +137,27 @@ impl NodeBuilder {
         let deadlines = Arc::new(Deadlines::new(clock::now()));
         let sweeper = task::spawn(&runtime, deadlines.clone().run());
         let node = Node::held(Inner {
-                id,
-                directory: Arc::new(Directory::new(config.namespace.clone())),
-                roster: Roster::default(),
-                config,
-                runtime,
-                random: Mutex::new(random),
-                serial: AtomicU64::new(1),
-                numbers: AtomicU64::new(1),
-                deadlines,
-                sweeper,
-                resolver: Mutex::new(self.resolver),
-                extensions: Mutex::default(),
-                local_calls: self.local_calls,
-                methods: MethodTables::default(),
-                links: Links::default(),
-                producers: Arc::default(),
-                network,
-                client_layers: Layers::new(self.client_layers),
-                server_layers: Layers::new(self.server_layers),
-            });
+            id,
+            directory: Arc::new(Directory::new(config.namespace.clone())),
+            roster: Roster::default(),
+            posts: Posts::default(),
+            config,
+            runtime,
+            random: Mutex::new(random),
+            serial: AtomicU64::new(1),
+            numbers: AtomicU64::new(1),
+            deadlines,
+            sweeper,
+            resolver: Mutex::new(self.resolver),
+            extensions: Mutex::default(),
+            local_calls: self.local_calls,
+            methods: MethodTables::default(),
+            links: Links::default(),
+            producers: Arc::default(),
+            network,
+            client_layers: Layers::new(self.client_layers),
+            server_layers: Layers::new(self.server_layers),
+        });
         current::enlist(&node);
         Ok(node)
     }

@@ -68,7 +68,9 @@ pub(crate) fn only() -> Result<Option<Node>, Failure> {
         let mut nodes = nodes();
         // A node ends with the runtime it was made on, whoever still holds it.
         let discarded = nodes.own.take_if(|own| own.inner.runtime_ended());
-        let alive = |node: &Enlisted| node.held.upgrade().map(|inner| Node { inner }).or_else(|| node.quiet.upgrade());
+        let alive = |node: &Enlisted| {
+            node.held.upgrade().map(|inner| Node { inner }).or_else(|| node.quiet.upgrade())
+        };
         let alive: Vec<Node> = nodes.all.iter().filter_map(alive).collect();
         (alive, discarded)
     };

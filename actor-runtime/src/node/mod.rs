@@ -47,6 +47,7 @@ use crate::{
     names::{Directory, Resolver},
     service::MethodTables,
     stream::running::Producers,
+    supervise::Posts,
     sync::{AtomicU64, Mutex, Ordering, lock},
     transport::{Links, quic::Network},
 };
@@ -119,6 +120,7 @@ struct Inner {
     numbers: AtomicU64,
     directory: Arc<Directory>,
     roster: Roster,
+    posts: Posts,
     deadlines: Arc<Deadlines>,
     /// Sweeps the deadlines; ended when the node's runtime has ended.
     sweeper: Task<()>,
@@ -246,6 +248,11 @@ impl Node {
     /// The actors that run here.
     pub(crate) fn roster(&self) -> &Roster {
         &self.inner.roster
+    }
+
+    /// The supervisors that live here.
+    pub(crate) fn posts(&self) -> &Posts {
+        &self.inner.posts
     }
 
     pub(crate) fn methods(&self) -> &MethodTables {

@@ -28,7 +28,14 @@ impl ActorServer {
         let registered = Registered { at: node.unix_millis(), parent: 0, metadata: None };
         let methods = node.methods().of::<Inspector, Services>();
         let layers = node.server_layers().clone();
-        let cell = ActorCell::new(identity, Mailbox::new(MAILBOX, Overflow::Fail), LIMITS, registered, methods, layers);
+        let cell = ActorCell::new(
+            identity,
+            Mailbox::new(MAILBOX, Overflow::Fail),
+            LIMITS,
+            registered,
+            methods,
+            layers,
+        );
         node.directory().reserve(inspect::NAME.into(), cell.clone());
         let inspector = Inspector::new(node.quiet());
         lock(&self.hosted).set_builtin(node.spawn(run(inspector, cell)));

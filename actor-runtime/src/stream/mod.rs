@@ -37,8 +37,8 @@ pub(crate) use running::Running;
 pub(crate) use source::{Batch, Limits, Source, Written};
 
 use crate::{
-    actor_id::ActorId,
     Node,
+    actor_id::ActorId,
     call::{Delivery, Failure, FailureKind},
     codec::{CodecError, Decoder, Message},
     service::Method,

@@ -40,6 +40,10 @@ pub(super) enum Kind {
 }
 
 impl Child {
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "what is built is a child; it has its actor's type until it is given away"
+    )]
     /// An actor of this name that `make` makes: at the start, and for each restart.
     pub fn new<A: Actor>(name: impl Into<String>, make: impl Fn() -> A + Send + 'static) -> ChildBuilder<A> {
         let name = name.into();
@@ -53,13 +57,16 @@ impl Child {
     }
 }
 
+/// Something that is said of an actor before it starts.
+type Change<A> = Box<dyn FnOnce(&mut Settings<A>) + Send>;
+
 /// An actor about to be looked after. Made by [`Child::new`].
 #[must_use = "give it to `Supervisor::child`"]
 pub struct ChildBuilder<A> {
     name: String,
     restart: Restart,
     make: Box<dyn Fn() -> A + Send>,
-    changes: Vec<Box<dyn FnOnce(&mut Settings<A>) + Send>>,
+    changes: Vec<Change<A>>,
 }
 
 impl<A: Actor> ChildBuilder<A> {
@@ -145,7 +152,7 @@ struct ActorPlan<A> {
     name: String,
     first: Option<A>,
     make: Box<dyn Fn() -> A + Send>,
-    changes: Vec<Box<dyn FnOnce(&mut Settings<A>) + Send>>,
+    changes: Vec<Change<A>>,
 }
 
 impl<A: Actor> Plan for ActorPlan<A> {
@@ -227,7 +234,10 @@ impl<A: Actor> Runs for ActorRuns<A> {
 
 impl fmt::Debug for Child {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Child").field("name", &self.name).field("restart", &self.restart).finish_non_exhaustive()
+        f.debug_struct("Child")
+            .field("name", &self.name)
+            .field("restart", &self.restart)
+            .finish_non_exhaustive()
     }
 }
 

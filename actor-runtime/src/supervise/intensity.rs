@@ -64,7 +64,10 @@ mod tests {
         let (start, mut restarts) = (clock::now(), Restarts::default());
         let allowed = Intensity { restarts: 2, within: Duration::from_secs(5) };
         let mut at = |seconds| restarts.count(start + Duration::from_secs(seconds), allowed);
-        assert_eq!([at(0), at(1), at(4), at(5), at(5), at(6)], [Ok(()), Ok(()), Err(3), Ok(()), Err(3), Ok(())]);
+        assert_eq!(
+            [at(0), at(1), at(4), at(5), at(5), at(6)],
+            [Ok(()), Ok(()), Err(3), Ok(()), Err(3), Ok(())]
+        );
     }
 
     #[test]

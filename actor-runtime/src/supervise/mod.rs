@@ -14,6 +14,7 @@
 //! | `intensity` | how often, and after which pauses |
 //! | `team` | the task that looks after the children |
 //! | `order` | what a team is told, and what it tells |
+//! | `post` | the supervisors of a node, for those who look |
 //!
 //! Invariants:
 //! 1. A restart keeps the id, the name and the mailbox of an actor. What is queued is run by the next run, once.
@@ -25,6 +26,7 @@
 mod child;
 mod intensity;
 mod order;
+mod post;
 mod team;
 
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
@@ -32,6 +34,7 @@ use std::{fmt, ops::Range, sync::Arc, time::Duration};
 pub use child::{Child, ChildBuilder, Restart};
 use intensity::{Backoff, Intensity};
 pub use order::SupervisorHandle;
+pub(crate) use post::Posts;
 
 use crate::{Actor, ActorHandle, Node, RegisterError, Registration};
 
@@ -146,7 +149,7 @@ impl Supervisor {
     /// # Errors
     /// [`RegisterError`], of the first child that did not get its name. None is started then.
     pub fn start(self, node: &Node) -> Result<SupervisorHandle, RegisterError> {
-        let (team, handle) = team::Team::enroll(self, node, String::new())?;
+        let (team, handle) = team::Team::enroll(self, node, 0, "", "")?;
         Ok(handle.begin(team))
     }
 }
@@ -172,12 +175,13 @@ impl<A: Actor> Registration<'_, A> {
     pub fn supervised(self, make: impl Fn() -> A + Send + 'static) -> Result<ActorHandle, RegisterError> {
         let (place, settings, actor) = self.into_parts();
         let node = place.node;
-        let supervisor = node.next_serial();
-        let place = crate::actor::Place { supervisor, ..place };
+        let serial = node.next_serial();
+        let above = place.parent.map_or(0, |parent| parent.serial);
+        let place = crate::actor::Place { supervisor: serial, ..place };
         let runs = child::enroll(settings, place, Restart::Transient, Some(actor), Box::new(make))?;
         let handle = ActorHandle::new(child::Runs::cell(&runs).clone());
         let (team, supervisor) =
-            team::Team::of_one(&Supervisor::new(Strategy::OneForOne), node, Box::new(runs));
+            team::Team::of_one(&Supervisor::new(Strategy::OneForOne), node, (serial, above), Box::new(runs));
         drop(supervisor.begin(team));
         Ok(handle)
     }

@@ -21,6 +21,7 @@ use super::{
     intensity::{Backoff, Intensity, Restarts},
     order::{Control, Order},
     path,
+    post::Taken,
 };
 use crate::{
     Node, RegisterError,
@@ -40,6 +41,7 @@ pub(super) struct Team {
     backoff: Backoff,
     restarts: Restarts,
     members: Vec<Member>,
+    post: Taken,
     control: Arc<Control>,
 }
 
@@ -101,14 +103,17 @@ impl Team {
     pub(super) fn enroll(
         supervisor: Supervisor,
         node: &Node,
-        place: String,
+        above: u64,
+        name: &str,
+        place: &str,
     ) -> Result<(Box<Self>, SupervisorHandle), RegisterError> {
         let serial = node.next_serial();
         // Whoever is enrolled before an error ends with it: the team is dropped.
-        let mut team = Self::new(&supervisor, node);
+        let mut team =
+            Self::new(&supervisor, Taken::new(node, serial, above, name.into(), supervisor.strategy), node);
         let mut actors = Vec::new();
         for child in supervisor.children {
-            let place = path(&place, &child.name);
+            let place = path(place, &child.name);
             let body = match child.kind {
                 Kind::Actor(plan) => {
                     let runs = plan.enroll(node, serial, child.restart)?;
@@ -116,7 +121,7 @@ impl Team {
                     Body::Actor(runs)
                 }
                 Kind::Supervisor(supervisor) => {
-                    let (team, handle) = Self::enroll(supervisor, node, place.to_string())?;
+                    let (team, handle) = Self::enroll(supervisor, node, serial, &child.name, &place)?;
                     actors.extend(handle.actors());
                     Body::Team { team: Some(team), control: handle.control().clone() }
                 }
@@ -131,9 +136,11 @@ impl Team {
     pub(super) fn of_one(
         supervisor: &Supervisor,
         node: &Node,
+        (serial, above): (u64, u64),
         runs: Box<dyn Runs>,
     ) -> (Box<Self>, SupervisorHandle) {
-        let mut team = Self::new(supervisor, node);
+        let post = Taken::new(node, serial, above, "".into(), supervisor.strategy);
+        let mut team = Self::new(supervisor, post, node);
         let cell = runs.cell().clone();
         let name = cell.identity.name.clone();
         team.add(name.clone(), Restart::Transient, Body::Actor(runs));
@@ -141,7 +148,7 @@ impl Team {
         (team, handle)
     }
 
-    fn new(supervisor: &Supervisor, node: &Node) -> Box<Self> {
+    fn new(supervisor: &Supervisor, post: Taken, node: &Node) -> Box<Self> {
         Box::new(Self {
             node: node.quiet(),
             strategy: supervisor.strategy,
@@ -149,13 +156,21 @@ impl Team {
             backoff: supervisor.backoff,
             restarts: Restarts::default(),
             members: Vec::new(),
+            post,
             control: Control::new(),
         })
     }
 
     fn add(&mut self, name: Arc<str>, restart: Restart, body: Body) {
         let now = self.node.now();
-        self.members.push(Member { name, restart, body, phase: Phase::Down(Some(now)), begun: now, pauses: None });
+        self.members.push(Member {
+            name,
+            restart,
+            body,
+            phase: Phase::Down(Some(now)),
+            begun: now,
+            pauses: None,
+        });
     }
 
     /// Looks after the children until it is told otherwise, gives up, or has none any more.
@@ -178,7 +193,7 @@ impl Team {
             if self.members.iter().all(|member| member.phase == Phase::Over) {
                 return TeamEnd::Over(StopReason::Finished);
             }
-            let due = self.members.iter().filter_map(|member| member.due()).min();
+            let due = self.members.iter().filter_map(Member::due).min();
             let due = async {
                 match due {
                     Some(due) => node.sleep_until(due).await,
@@ -297,6 +312,7 @@ impl Team {
             let child = name.to_string();
             return Err(StopReason::RestartsExhausted { child, failures, within, last: Box::new(last) });
         }
+        self.post.restarts(&last);
         let (backoff, node) = (self.backoff, &self.node);
         let member = &mut self.members[child];
         if now.saturating_duration_since(member.begun) >= within {
@@ -366,7 +382,9 @@ impl Team {
             return;
         }
         match &self.members[child].body {
-            Body::Actor(runs) if runs.cell().limits.care == Care::Nobody => runs.cell().kill(StopReason::Killed),
+            Body::Actor(runs) if runs.cell().limits.care == Care::Nobody => {
+                runs.cell().kill(StopReason::Killed);
+            }
             Body::Actor(runs) => runs.cell().mailbox.cut(&StopReason::Restarted),
             Body::Team { control, .. } => control.order(Order::Kill),
         }
@@ -483,7 +501,9 @@ impl Member {
 
     fn end(&mut self, reason: &StopReason) {
         match &mut self.body {
-            Body::Actor(runs) if runs.cell().mailbox.end_reason().is_none() => runs.cell().end(reason.clone()),
+            Body::Actor(runs) if runs.cell().mailbox.end_reason().is_none() => {
+                runs.cell().end(reason.clone());
+            }
             Body::Team { team: Some(team), .. } => team.end(reason),
             Body::Actor(_) | Body::Team { .. } => {}
         }

@@ -1,5 +1,11 @@
 //! S9, S12: supervised actors are started again, with their ids and queues; and how far that goes.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test measures time, and fails where nothing is"
+)]
+
 use std::{
     collections::BTreeMap,
     error::Error,
@@ -98,7 +104,6 @@ fn work(supervisor: &SupervisorHandle, name: &str) -> WorkClient {
 }
 
 async fn settle() {
-    #[expect(clippy::disallowed_methods, reason = "a test lets time pass")]
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
@@ -106,8 +111,10 @@ async fn settle() {
 #[test]
 fn a_restart_keeps_the_id_and_begins_with_the_state_of_the_factory() {
     on_each_path(async |fixture| {
-        let supervisor =
-            at_once(Strategy::OneForOne).child(child(&fixture.script, "w")).start(fixture.server.node()).unwrap();
+        let supervisor = at_once(Strategy::OneForOne)
+            .child(child(&fixture.script, "w"))
+            .start(fixture.server.node())
+            .unwrap();
         fixture.resolver.set("w", [fixture.server.address()]);
         let client = WorkClient::on(&fixture.node, &fixture.resolver, "w");
         let pinned = client.pinned().await.unwrap();
@@ -123,8 +130,9 @@ fn a_restart_keeps_the_id_and_begins_with_the_state_of_the_factory() {
 fn one_actor_is_supervised_in_one_line() {
     on_a_node(async |node, script| {
         let again = script.clone();
-        let worker =
-            node.actor("w", Worker { total: 7, ..Worker::new(&script) }).supervised(move || Worker::new(&again));
+        let worker = node
+            .actor("w", Worker { total: 7, ..Worker::new(&script) })
+            .supervised(move || Worker::new(&again));
         let worker = worker.unwrap();
         let client: WorkClient = worker.client();
         assert_eq!(client.add(1).await.unwrap(), 8, "the one that was given is the first");
@@ -214,7 +222,9 @@ fn a_supervisor_that_gives_up_is_a_child_that_failed() {
             a.panic().await.unwrap_err();
         }
         let reason = supervisor.ended().await;
-        let StopReason::RestartsExhausted { child, failures: 2, last, .. } = reason else { panic!("{reason:?}") };
+        let StopReason::RestartsExhausted { child, failures: 2, last, .. } = reason else {
+            panic!("{reason:?}")
+        };
         assert_eq!(child, "workers");
         assert!(matches!(&*last, StopReason::RestartsExhausted { child, .. } if child == "a"), "{last:?}");
         assert_eq!(b.add(1).await.unwrap_err().kind(), FailureKind::Stopped);
@@ -333,8 +343,11 @@ fn a_factory_or_a_start_that_fails_counts_as_a_failure() {
     });
     on_a_node(async |node, _| {
         let never = || Fragile(false);
-        let supervisor =
-            at_once(Strategy::OneForOne).intensity(3, SECOND).child(Child::new("f", never)).start(&node).unwrap();
+        let supervisor = at_once(Strategy::OneForOne)
+            .intensity(3, SECOND)
+            .child(Child::new("f", never))
+            .start(&node)
+            .unwrap();
         let StopReason::RestartsExhausted { failures: 4, last, .. } = supervisor.ended().await else {
             panic!("it gives up")
         };
@@ -375,12 +388,16 @@ fn children_are_stopped_in_the_reverse_order_within_the_grace() {
             .unwrap();
         script.seen("b starts").await;
         assert_eq!(supervisor.stop(SECOND).await, StopReason::Stopped);
-        let expected = ["a starts", "b starts", "b stops: its supervisor ended it", "a stops: its supervisor ended it"];
+        let expected =
+            ["a starts", "b starts", "b stops: its supervisor ended it", "a stops: its supervisor ended it"];
         assert_eq!(script.lines(), expected);
     });
     on_a_node(async |node, script| {
-        let supervisor =
-            at_once(Strategy::OneForOne).child(child(&script, "a")).child(child(&script, "b")).start(&node).unwrap();
+        let supervisor = at_once(Strategy::OneForOne)
+            .child(child(&script, "a"))
+            .child(child(&script, "b"))
+            .start(&node)
+            .unwrap();
         let began = Instant::now();
         let b = work(&supervisor, "b");
         let stop = async {
@@ -390,6 +407,40 @@ fn children_are_stopped_in_the_reverse_order_within_the_grace() {
         let (_, reason) = tokio::join!(b.wait("long".into()), stop);
         assert_eq!((reason, began.elapsed()), (StopReason::Stopped, SECOND));
         assert_eq!(of(&supervisor, "b").ended().await, StopReason::Killed);
+    });
+}
+
+/// Issue: the tree is data, and text.
+#[test]
+fn the_tree_of_a_node_says_who_looks_after_whom_and_what_failed() {
+    on_a_node(async |node, script| {
+        let inner = at_once(Strategy::RestForOne).child(child(&script, "inner"));
+        let supervisor = at_once(Strategy::OneForOne)
+            .child(child(&script, "w"))
+            .child(Child::supervisor("team", inner))
+            .start(&node)
+            .unwrap();
+        node.actor("alone", Worker::new(&script)).start().unwrap();
+        work(&supervisor, "w").panic().await.unwrap_err();
+        work(&supervisor, "w").add(1).await.unwrap();
+        settle().await;
+        let tree = node.actors();
+        let w = tree.actor("w").unwrap();
+        assert_eq!((w.restarts, w.id), (1, of(&supervisor, "w").id()));
+        assert!(matches!(w.last_failure, Some(StopReason::Panicked { .. })));
+        let team = tree.actor("supervisor team").unwrap();
+        assert_eq!(tree.actor("inner").unwrap().parent, Some(team.id));
+        assert_eq!(
+            tree.to_string(),
+            "supervisor #2, one for one, 1 restart\n  \
+               w: idle, restarted 1 time, the last time because a handler panicked in Work/panic: a worker; \
+             register the actor anew\n  \
+               supervisor team, rest for one, 0 restarts\n    \
+                 inner: idle\n\
+             alone: idle\n"
+        );
+        supervisor.stop(SECOND).await;
+        assert_eq!(node.actors().actors.len(), 1);
     });
 }
 
@@ -470,7 +521,8 @@ impl Model {
 fn acts() -> impl Generate<Value = (Strategy, usize, Vec<Kind>, Vec<Act>)> {
     let strategy =
         prop_oneof![Just(Strategy::OneForOne), Just(Strategy::OneForAll), Just(Strategy::RestForOne)];
-    let kind = prop_oneof![3 => Just(Kind::Permanent), 2 => Just(Kind::Transient), 1 => Just(Kind::Temporary)];
+    let kind =
+        prop_oneof![3 => Just(Kind::Permanent), 2 => Just(Kind::Transient), 1 => Just(Kind::Temporary)];
     let act = prop_oneof![
         4 => (0..4_usize).prop_map(Act::Panic),
         2 => (0..4_usize).prop_map(Act::Finish),
@@ -511,7 +563,6 @@ proptest! {
                     Act::Finish(child) => drop(work(&supervisor, names[child]).finish().await),
                     Act::Stop(child) => drop(of(&supervisor, names[child]).stop(SECOND).await),
                     Act::Pass(millis) => {
-                        #[expect(clippy::disallowed_methods, reason = "a test lets time pass")]
                         tokio::time::sleep(Duration::from_millis(millis)).await;
                         now += millis;
                     }
@@ -519,10 +570,13 @@ proptest! {
                 model.act(*act, now);
                 settle().await;
                 now += 1;
-                let lines = script.lines();
+                let (lines, tree) = (script.lines(), node.actors());
                 for (at, name) in names.into_iter().enumerate() {
                     let starts = lines.iter().filter(|line| **line == format!("{name} starts")).count();
                     assert_eq!(starts, model.starts[at], "{name} after {act:?}, of {acts:?}");
+                    let generation = tree.actor(name).map(|actor| actor.restarts);
+                    let expected = (!model.over[at]).then(|| model.starts[at] as u64 - 1);
+                    assert_eq!(generation, expected, "{name} after {act:?}, of {acts:?}");
                     let mut ended = Box::pin(of(&supervisor, name).ended());
                     let over = futures::poll!(&mut ended).is_ready();
                     assert_eq!(over, model.over[at], "{name} after {act:?}, of {acts:?}");

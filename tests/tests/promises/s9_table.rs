@@ -1,5 +1,7 @@
 //! S9: what becomes of calls when their actor stops, is killed, panics or is restarted; a test a row, an assertion a cell.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where nothing is")]
+
 use std::time::Duration;
 
 use actor_runtime::{
@@ -271,79 +273,97 @@ fn check(blow: Blow, row: &Row) {
 
 #[test]
 fn stop_within_its_grace() {
-    check(Blow::Stop, &Row {
-        queued: Cell::Ends,
-        shared: Cell::Ends,
-        exclusive: Some(Cell::Ends),
-        streams_end: true,
-        tells_run: true,
-        later: Cell::StoppedUnknown,
-        reason: Some(|reason| *reason == StopReason::Stopped),
-    });
+    check(
+        Blow::Stop,
+        &Row {
+            queued: Cell::Ends,
+            shared: Cell::Ends,
+            exclusive: Some(Cell::Ends),
+            streams_end: true,
+            tells_run: true,
+            later: Cell::StoppedUnknown,
+            reason: Some(|reason| *reason == StopReason::Stopped),
+        },
+    );
 }
 
 #[test]
 fn stop_after_its_grace_is_a_kill() {
-    check(Blow::GraceOver, &Row {
-        queued: Cell::StoppedNotDelivered,
-        shared: Cell::StoppedUnknown,
-        exclusive: Some(Cell::StoppedUnknown),
-        // The actor has ended by itself before.
-        streams_end: true,
-        tells_run: false,
-        later: Cell::StoppedUnknown,
-        reason: Some(|reason| *reason == StopReason::Killed),
-    });
+    check(
+        Blow::GraceOver,
+        &Row {
+            queued: Cell::StoppedNotDelivered,
+            shared: Cell::StoppedUnknown,
+            exclusive: Some(Cell::StoppedUnknown),
+            // The actor has ended by itself before.
+            streams_end: true,
+            tells_run: false,
+            later: Cell::StoppedUnknown,
+            reason: Some(|reason| *reason == StopReason::Killed),
+        },
+    );
 }
 
 #[test]
 fn stop_now() {
-    check(Blow::StopNow, &Row {
-        queued: Cell::StoppedNotDelivered,
-        shared: Cell::Ends,
-        exclusive: Some(Cell::Ends),
-        streams_end: true,
-        tells_run: false,
-        later: Cell::StoppedUnknown,
-        reason: Some(|reason| *reason == StopReason::Stopped),
-    });
+    check(
+        Blow::StopNow,
+        &Row {
+            queued: Cell::StoppedNotDelivered,
+            shared: Cell::Ends,
+            exclusive: Some(Cell::Ends),
+            streams_end: true,
+            tells_run: false,
+            later: Cell::StoppedUnknown,
+            reason: Some(|reason| *reason == StopReason::Stopped),
+        },
+    );
 }
 
 #[test]
 fn kill() {
-    check(Blow::Kill, &Row {
-        queued: Cell::StoppedNotDelivered,
-        shared: Cell::StoppedUnknown,
-        exclusive: Some(Cell::StoppedUnknown),
-        streams_end: false,
-        tells_run: false,
-        later: Cell::StoppedUnknown,
-        reason: Some(|reason| *reason == StopReason::Killed),
-    });
+    check(
+        Blow::Kill,
+        &Row {
+            queued: Cell::StoppedNotDelivered,
+            shared: Cell::StoppedUnknown,
+            exclusive: Some(Cell::StoppedUnknown),
+            streams_end: false,
+            tells_run: false,
+            later: Cell::StoppedUnknown,
+            reason: Some(|reason| *reason == StopReason::Killed),
+        },
+    );
 }
 
 #[test]
 fn panic() {
-    check(Blow::Panic, &Row {
-        queued: Cell::StoppedNotDelivered,
-        shared: Cell::Ends,
-        exclusive: None,
-        streams_end: true,
-        tells_run: false,
-        later: Cell::StoppedUnknown,
-        reason: Some(StopReason::is_failure),
-    });
+    check(
+        Blow::Panic,
+        &Row {
+            queued: Cell::StoppedNotDelivered,
+            shared: Cell::Ends,
+            exclusive: None,
+            streams_end: true,
+            tells_run: false,
+            later: Cell::StoppedUnknown,
+            reason: Some(StopReason::is_failure),
+        },
+    );
 }
 
 #[test]
 fn restart() {
-    check(Blow::Restart, &Row {
-        queued: Cell::Ends,
-        shared: Cell::Ends,
-        exclusive: Some(Cell::Ends),
-        streams_end: true,
-        tells_run: true,
-        later: Cell::StoppedUnknown,
-        reason: None,
-    });
+    check(
+        Blow::Restart,
+        &Row {
+            queued: Cell::Ends,
+            shared: Cell::Ends,
+            exclusive: Some(Cell::Ends),
+            streams_end: true,
+            tells_run: true,
+            later: Cell::StoppedUnknown,
+            reason: None,
+        },
+    );
 }

@@ -189,7 +189,10 @@ impl Mailbox {
 
     /// How often it was restarted, and how it had ended before the last time.
     pub(crate) fn restarts(&self) -> (u64, Option<Arc<StopReason>>) {
-        lock(&self.state).life.as_ref().map_or((0, None), |life| (life.runs.saturating_sub(1), life.last.clone()))
+        lock(&self.state)
+            .life
+            .as_ref()
+            .map_or((0, None), |life| (life.runs.saturating_sub(1), life.last.clone()))
     }
 }
 

@@ -243,7 +243,9 @@ fn a_question_against_parking() {
                         }
                         Poll::Ready(Step::Turn(started)) => mailbox.finish(started.slot),
                         Poll::Ready(Step::Blocked) | Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Step::Closed | Step::Retired | Step::Killed) => panic!("nobody closes it"),
+                        Poll::Ready(Step::Closed | Step::Retired | Step::Killed) => {
+                            panic!("nobody closes it")
+                        }
                     }
                 }
             }));
@@ -317,7 +319,9 @@ fn a_call_against_a_receiver_that_makes_way() {
         pusher.join().expect("no panic");
         assert!(mailbox.resume());
         if got == 0 {
-            let Step::Turn(started) = next(&mailbox, Admit::Any) else { panic!("it waits for this receiver") };
+            let Step::Turn(started) = next(&mailbox, Admit::Any) else {
+                panic!("it waits for this receiver")
+            };
             got = number(&started);
         }
         assert_eq!(got, 1);
