@@ -59,6 +59,7 @@
 //! - [`Failure`] and [`CallError`]: every way a call can end.
 //! - [`ReplyTo`]: answering a call later than its turn. [`Call::try_now`]: not waiting for room.
 //! - [`current_ctx`]: what a handler knows about its call.
+//! - [`Node::actor`] and [`ActorHandle`]: actors without a server, and their ends. [`supervise`]: starting them again.
 //! - [`inspect`]: asking a server how it is, and what it serves.
 //! - [`layers`]: traces, limits and metrics around calls; [`Layer`] to write another.
 //! - [`Node`]: several nodes in one process, settings, layers. [`BlockingNode`] and [`Call::wait`]: programs that are not
@@ -118,6 +119,16 @@ pub use service::Status;
 pub use stream::Streaming;
 pub use transport::quic::NetworkMode;
 pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustError};
+
+/// The guide's programs.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../docs/guide/actors.md")]
+    mod actors {}
+
+    #[doc = include_str!("../../docs/guide/supervising.md")]
+    mod supervising {}
+}
 
 /// For the fuzzer only.
 #[cfg(fuzzing)]

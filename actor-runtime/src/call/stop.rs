@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use super::{Delivery, Failure, FailureKind, Stage};
 
@@ -86,7 +86,11 @@ impl StopReason {
 
     /// For a call that came too late.
     pub(crate) fn refusal(&self) -> Failure {
-        Failure::new(FailureKind::Stopped, Delivery::NotDelivered, self.to_string())
+        let detail = match self {
+            Self::Panicked { .. } => format!("{self}; register the actor anew"),
+            reason => reason.to_string(),
+        };
+        Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail)
     }
 
     /// For a call whose turn was cut off.
@@ -101,7 +105,7 @@ impl fmt::Display for StopReason {
         match self {
             Self::Abandoned => f.write_str("its server or its runtime was dropped without a shutdown"),
             Self::Panicked { method, message } => {
-                write!(f, "a handler panicked in {method}: {message}; register the actor anew")
+                write!(f, "a handler panicked in {method}: {message}")
             }
             Self::Finished => f.write_str("it stopped itself"),
             Self::Killed => f.write_str("it was killed"),
@@ -120,3 +124,5 @@ impl fmt::Display for StopReason {
         }
     }
 }
+
+impl Error for StopReason {}

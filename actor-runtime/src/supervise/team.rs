@@ -354,8 +354,8 @@ impl Team {
         }
     }
 
-    /// Waits for the end of a run that was asked to end. What is left at the limit is cut off, and at once if a kill is
-    /// ordered meanwhile; what blocks its thread then has ended for this supervisor.
+    /// Waits for the end of a run that was asked to end. What is left at the limit is cut off, and earlier if those above
+    /// leave no more time; what blocks its thread then has ended for this supervisor.
     async fn await_exit(&mut self, child: usize, limit: Option<Instant>, watch: &mut Watch) {
         let node = self.node.clone();
         // A team keeps its own bounds.
@@ -366,23 +366,19 @@ impl Team {
                 None => std::future::pending().await,
             }
         };
-        let mut killed = watch.orders.clone();
-        let killed = async {
-            // The sender is the team's own.
-            let _ = killed.wait_for(|order| *order == Order::Kill).await;
-        };
-        let exit = tokio::select! {
+        let mut orders = watch.orders.clone();
+        let (exit, hurried) = tokio::select! {
             biased;
-            exit = watch.exit_of(child) => Some(exit),
-            () = killed => None,
-            () = limit => None,
+            exit = watch.exit_of(child) => (Some(exit), false),
+            () = hurry(&mut orders, &node) => (None, true),
+            () = limit => (None, false),
         };
         if let Some(exit) = exit {
             self.exited(child, exit);
             return;
         }
         match &self.members[child].body {
-            Body::Actor(runs) if runs.cell().limits.care == Care::Nobody => {
+            Body::Actor(runs) if hurried || runs.cell().limits.care == Care::Nobody => {
                 runs.cell().kill(StopReason::Killed);
             }
             Body::Actor(runs) => runs.cell().mailbox.cut(&StopReason::Restarted),
@@ -548,5 +544,28 @@ async fn order(orders: &mut watch::Receiver<Order>) -> Order {
     match given {
         Ok(order) => order,
         Err(_) => std::future::pending().await,
+    }
+}
+
+/// Ends when there is no more time: a kill was ordered, or the grace of a stop is over.
+async fn hurry(orders: &mut watch::Receiver<Order>, node: &Node) {
+    loop {
+        let order = *orders.borrow_and_update();
+        let until = match order {
+            Order::Kill => return,
+            Order::Stop { until } => until,
+            Order::Go | Order::Retire => None,
+        };
+        let over = async {
+            match until {
+                Some(until) => node.sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // The sender is the team's own.
+            _ = orders.changed() => {}
+            () = over => return,
+        }
     }
 }

@@ -410,7 +410,58 @@ fn children_are_stopped_in_the_reverse_order_within_the_grace() {
     });
 }
 
-/// Issue: the tree is data, and text.
+#[test]
+fn a_shutdown_ends_supervised_actors_also_those_that_wait_to_be_started_again() {
+    on_each_path(async |fixture| {
+        let supervisor = Supervisor::new(Strategy::OneForOne)
+            .backoff(60 * SECOND, 60 * SECOND)
+            .child(child(&fixture.script, "down"))
+            .child(child(&fixture.script, "up"))
+            .start(fixture.server.node())
+            .unwrap();
+        work(&supervisor, "down").panic().await.unwrap_err();
+        fixture.settle().await;
+        let down = work(&supervisor, "down");
+        let shutdown = async {
+            // The call is in the queue by then.
+            fixture.settle().await;
+            fixture.server.shutdown(SECOND).await
+        };
+        let (queued, shutdown) = tokio::join!(down.add(1), shutdown);
+        shutdown.unwrap();
+        let queued = queued.unwrap_err();
+        assert_eq!((queued.kind(), queued.delivery()), (FailureKind::Stopped, Delivery::NotDelivered));
+        assert_eq!(of(&supervisor, "up").ended().await, StopReason::Shutdown);
+        assert_eq!(of(&supervisor, "down").ended().await, StopReason::Shutdown);
+        assert!(fixture.server.node().actors().actors.iter().all(|actor| actor.state.is_none()));
+        supervisor.kill().await;
+    });
+}
+
+/// The bound of a stop is kept also while a restart waits for a turn.
+#[test]
+fn a_stop_in_the_middle_of_a_restart_keeps_its_grace() {
+    on_a_node(async |node, script| {
+        let supervisor = at_once(Strategy::OneForAll)
+            .child(child(&script, "a"))
+            .child(child(&script, "b"))
+            .start(&node)
+            .unwrap();
+        let (a, b) = (work(&supervisor, "a"), work(&supervisor, "b"));
+        let began = Instant::now();
+        let stop = async {
+            script.seen("long begins").await;
+            a.panic().await.unwrap_err();
+            settle().await;
+            supervisor.stop(SECOND).await
+        };
+        let (_, reason) = tokio::join!(b.wait("long".into()), stop);
+        assert_eq!(reason, StopReason::Stopped);
+        assert!(began.elapsed() <= SECOND + SECOND / 100, "{:?}", began.elapsed());
+    });
+}
+
+/// The tree is data, and text.
 #[test]
 fn the_tree_of_a_node_says_who_looks_after_whom_and_what_failed() {
     on_a_node(async |node, script| {
@@ -432,9 +483,8 @@ fn the_tree_of_a_node_says_who_looks_after_whom_and_what_failed() {
         assert_eq!(tree.actor("inner").unwrap().parent, Some(team.id));
         assert_eq!(
             tree.to_string(),
-            "supervisor #2, one for one, 1 restart\n  \
-               w: idle, restarted 1 time, the last time because a handler panicked in Work/panic: a worker; \
-             register the actor anew\n  \
+            "supervisor #1, one for one, 1 restart\n  \
+               w: idle, restarted 1 time, the last time because a handler panicked in Work/panic: a worker\n  \
                supervisor team, rest for one, 0 restarts\n    \
                  inner: idle\n\
              alone: idle\n"
