@@ -15,7 +15,7 @@ use std::{
 pub use cancelled::Cancelled;
 
 use crate::{
-    Node, Task,
+    Actor, Node, Registration, Task,
     actor::ActorCell,
     actor_id::ActorId,
     call::{AnyCall, Caller, Link, Metadata, Stage},
@@ -197,6 +197,48 @@ impl ActorContext {
     /// They are the actor's, not the call's: a timer that is set here fires also when the call has long ended.
     pub fn timers(&self) -> Timers {
         Timers::new(ActorCell::timers_of(&self.identity))
+    }
+
+    /// Ends the actor: it takes no more calls, runs those that are queued, and then ends as
+    /// [`StopReason::Finished`](crate::StopReason::Finished). Returns at once; a turn that calls this runs on to its end.
+    ///
+    /// A permanent child of a supervisor ends after the running turns instead, and is started again, with its queue.
+    pub fn stop(&self) {
+        if let Some(actor) = self.identity.node.roster().find(self.identity.id.serial) {
+            actor.stop_itself();
+        }
+    }
+
+    /// An actor that this one starts, and that ends with it; see [`Node::actor`]. It is told to stop when this one has run
+    /// its last turn, before its [`on_stop`](crate::Actor::on_stop) or its restart.
+    ///
+    /// ```
+    /// # use actor_runtime::{Node, StopReason, prelude::*};
+    /// # #[actor_service] trait Work { async fn step(&mut self); }
+    /// # struct Hand;
+    /// # #[actor_service] impl Work for Hand { async fn step(&mut self) {} }
+    /// # #[actor_service] trait Team { async fn hire(&mut self) -> bool; }
+    /// # struct Boss;
+    /// #[actor_service]
+    /// impl Team for Boss {
+    ///     async fn hire(&mut self) -> bool {
+    ///         current_ctx().is_ok_and(|ctx| ctx.unnamed_actor(Hand).start().is_ok())
+    ///     }
+    /// }
+    /// # #[actor_runtime::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::builder().build()?;
+    /// let boss = node.actor("boss", Boss).start()?;
+    /// assert!(boss.client::<TeamClient>().hire().await?);
+    /// boss.stop(Duration::from_secs(1)).await;
+    /// # Ok(()) }
+    /// ```
+    pub fn actor<A: Actor>(&self, name: impl Into<String>, actor: A) -> Registration<'_, A> {
+        Registration::new(&self.identity.node, Some(name.into()), actor).child_of(self.identity.id)
+    }
+
+    /// As [`actor`](Self::actor), without a name: it is reached by its handle.
+    pub fn unnamed_actor<A: Actor>(&self, actor: A) -> Registration<'_, A> {
+        Registration::new(&self.identity.node, None, actor).child_of(self.identity.id)
     }
 
     /// Runs a task that may call [`current_ctx`]. It belongs to no call: it has no deadline and no caller, and calls

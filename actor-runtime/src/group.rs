@@ -5,13 +5,14 @@
 //!                                      each actor is one task: its turns keep their order whichever thread runs them
 //! ```
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
-use tokio::runtime::Handle;
-
-use crate::node::{
-    affinity,
-    workers::{Workers, WorkersError},
+use crate::{
+    Node, Task,
+    node::{
+        affinity,
+        workers::{Workers, WorkersError},
+    },
 };
 
 /// Threads that run actors: many light ones on a few threads, or one that blocks on a thread of its own.
@@ -87,9 +88,19 @@ impl Group {
         self.inner.as_ref().map_or(0, |inner| inner.threads)
     }
 
-    /// The runtime of its threads.
-    pub(crate) fn runtime(&self) -> Option<&Handle> {
-        self.inner.as_ref().map(|inner| inner.workers.handle())
+    /// Whether it has threads.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.inner.is_some()
+    }
+
+    /// Runs a task as code of this node, on the threads of the group if it has any. They live as long as the task.
+    pub(crate) fn spawn(self, node: &Node, future: impl Future<Output = ()> + Send + 'static) -> Task<()> {
+        let Some(inner) = &self.inner else { return node.spawn(future) };
+        let handle = inner.workers.handle().clone();
+        node.spawn_on(&handle, async move {
+            let _kept = self;
+            future.await;
+        })
     }
 }
 

@@ -59,6 +59,7 @@
 //! - [`Failure`] and [`CallError`]: every way a call can end.
 //! - [`ReplyTo`]: answering a call later than its turn. [`Call::try_now`]: not waiting for room.
 //! - [`current_ctx`]: what a handler knows about its call. [`Timers`]: turns at their time.
+//! - [`Node::actor`] and [`ActorHandle`]: actors without a server, and their ends. [`supervise`]: starting them again.
 //! - [`inspect`]: asking a server how it is, and what it serves.
 //! - [`layers`]: traces, limits and metrics around calls; [`Layer`] to write another.
 //! - [`Node`]: several nodes in one process, settings, layers. [`BlockingNode`] and [`Call::wait`]: programs that are not
@@ -89,6 +90,7 @@ pub mod schema;
 mod server;
 pub mod service;
 mod stream;
+pub mod supervise;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -96,7 +98,7 @@ mod timer;
 mod transport;
 mod trust;
 
-pub use actor::{Actor, Health, Overflow};
+pub use actor::{Actor, ActorHandle, Ended, Health, Overflow};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{
@@ -121,6 +123,16 @@ pub use stream::Streaming;
 pub use timer::{MissedTicks, Period, Timeout, TimerError, TimerId, Timers};
 pub use transport::quic::NetworkMode;
 pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustError};
+
+/// The guide's programs.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../docs/guide/actors.md")]
+    mod actors {}
+
+    #[doc = include_str!("../../docs/guide/supervising.md")]
+    mod supervising {}
+}
 
 /// For the fuzzer only.
 #[cfg(fuzzing)]

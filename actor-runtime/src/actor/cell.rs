@@ -4,11 +4,12 @@ use std::{
     future::poll_fn,
     sync::{Arc, OnceLock},
     task::Poll,
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::mailbox::{Mailbox, Overflow};
+use super::mailbox::{Mailbox, Rest};
 use crate::{
     actor_id::ActorId,
     call::{
@@ -47,12 +48,22 @@ struct Rare {
 /// How much an actor takes on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    pub(crate) mailbox: usize,
-    pub(crate) overflow: Overflow,
     /// How many shared turns may overlap.
-    pub(crate) overlap: usize,
+    pub(crate) overlap: u32,
     /// Whether the actor runs on the network thread.
     pub(crate) inline: bool,
+    pub(crate) care: Care,
+}
+
+/// Who looks after an actor that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Nobody: its end is that of its registration.
+    Nobody,
+    /// A supervisor, which may start it again when it has failed.
+    Supervisor,
+    /// A supervisor, which starts it again also when it stops itself.
+    Permanent,
 }
 
 /// What was said and noted when an actor got its name.
@@ -60,6 +71,8 @@ pub(crate) struct Limits {
 pub(crate) struct Registered {
     /// Milliseconds since 1970.
     pub(crate) at: u64,
+    /// The serial number of the actor that started it; 0 if none did.
+    pub(crate) parent: u64,
     /// None for most actors.
     pub(crate) metadata: Option<Box<Metadata>>,
 }
@@ -67,6 +80,7 @@ pub(crate) struct Registered {
 impl ActorCell {
     pub(crate) fn new(
         identity: Identity,
+        mailbox: Mailbox,
         limits: Limits,
         registered: Registered,
         methods: Arc<MethodTable>,
@@ -74,7 +88,7 @@ impl ActorCell {
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             identity: Arc::new(Identity { cell: this.clone(), ..identity }),
-            mailbox: Mailbox::new(limits.mailbox, limits.overflow),
+            mailbox,
             limits,
             registered,
             layers,
@@ -174,14 +188,21 @@ impl Target for ActorCell {
 
     fn stop(&self, reason: StopReason) {
         self.mailbox.stop(reason);
+        self.ended_at_rest();
     }
 
     fn kill(&self, reason: StopReason) {
+        // What is left of it is nobody's any more: its streams go on.
+        if self.mailbox.end_reason().is_some() {
+            return;
+        }
         self.mailbox.kill(reason);
         // Also if a handler blocks the loop of turns: what is answered later waits for no turn.
         if let Some(reason) = self.mailbox.closed() {
             self.identity.pending.kill(&reason);
+            self.identity.node.producers().stop_those_of(self.identity.id, &reason);
         }
+        self.ended_at_rest();
     }
 
     fn is_closed(&self) -> bool {
@@ -189,7 +210,131 @@ impl Target for ActorCell {
     }
 }
 
+/// How long an actor gets to see that it is killed.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
 impl ActorCell {
+    /// Refuses new calls and runs the queue; kills what is left after the grace.
+    pub(crate) fn stop_within(&self, reason: StopReason, grace: Duration) {
+        self.limit(grace);
+        self.stop(reason);
+    }
+
+    /// Refuses new calls and fails the queue; kills what is left after the node's time for stopping.
+    pub(crate) fn stop_now(&self, reason: StopReason) {
+        self.limit(self.identity.node.config().stop_timeout);
+        self.mailbox.close(reason);
+        self.ended_at_rest();
+    }
+
+    /// An actor that has no run, and gets none any more, has nobody else to see to its end.
+    fn ended_at_rest(&self) {
+        if self.limits.care != Care::Nobody
+            && let Some(reason) = self.mailbox.end_reason()
+        {
+            self.identity.node.roster().remove(self);
+            self.identity.pending.end(&reason);
+        }
+    }
+
+    fn limit(&self, grace: Duration) {
+        let node = &self.identity.node;
+        // What cannot be told from for ever needs no alarm.
+        if let Some(at) = node.now().checked_add(grace) {
+            let watch = self.mailbox.limit(at);
+            node.expect_deadline(Some(at), watch, || self.identity.cell.clone());
+        }
+    }
+
+    /// The actor stops itself: it ends when its queue is empty, or makes way for its next run.
+    pub(crate) fn stop_itself(&self) {
+        match self.limits.care {
+            Care::Permanent => drop(self.mailbox.retire(StopReason::Finished)),
+            Care::Nobody | Care::Supervisor => self.mailbox.stop(StopReason::Finished),
+        }
+    }
+
+    /// A run has failed. If none can follow, nobody waits for one.
+    pub(super) fn failed(&self, reason: &StopReason) {
+        if self.limits.care == Care::Nobody || self.mailbox.closed().is_some() {
+            self.mailbox.close(reason.clone());
+        }
+    }
+
+    /// Ends this run, which the next one is to follow; what is left of it after the node's time for stopping is cut off.
+    pub(crate) fn retire(&self) {
+        match self.limits.care {
+            Care::Nobody => self.stop_now(StopReason::SupervisorStopped),
+            Care::Supervisor | Care::Permanent => drop(self.mailbox.retire(StopReason::Restarted)),
+        }
+    }
+
+    /// A run has ended: the next one follows, or the actor has ended with it.
+    pub(super) fn leave(&self, reason: Arc<StopReason>) {
+        if self.limits.care != Care::Nobody && self.mailbox.rest(&reason) == Rest::Resting {
+            self.identity.pending.interrupt(&reason);
+            // The next run sets its own.
+            self.clear_timers();
+        } else {
+            self.end(Arc::unwrap_or_clone(reason));
+        }
+    }
+
+    /// There is no next run.
+    pub(crate) fn end(&self, reason: StopReason) {
+        // Before those who wait for the end are told, so that they find nothing of it.
+        self.identity.node.roster().remove(self);
+        self.mailbox.end(reason);
+        self.end_timers();
+        self.end_pending();
+    }
+
+    /// Ends the actors that this run has started, the last one first. Their queues are run. What is left after the node's
+    /// time for stopping is killed, and what blocks its thread then is left behind.
+    pub(super) async fn end_children(&self) {
+        let node = &self.identity.node;
+        let grace = node.config().stop_timeout;
+        self.mailbox.make_childless();
+        let children = node.roster().children(self.identity.id.serial);
+        if children.is_empty() {
+            return;
+        }
+        for child in children.iter().rev() {
+            child.stop_within(StopReason::ParentEnded, grace);
+        }
+        let all = async {
+            for child in &children {
+                child.mailbox.ended().await;
+            }
+        };
+        let killed =
+            poll_fn(|cx| if self.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(()) });
+        // Boxed: few actors have children, and all have the place that this takes.
+        let mut all = Box::pin(all);
+        let mut limit = Box::pin(node.sleep_until(node.now() + grace + LAST_WORDS));
+        tokio::select! {
+            biased;
+            () = &mut all => {}
+            () = killed => self.kill_children(),
+            () = &mut limit => {
+                let left = children.iter().filter(|child| child.mailbox.end_reason().is_none());
+                for child in left {
+                    tracing::error!(
+                        actor = %child.identity.name, parent = %self.identity.name,
+                        "an actor blocks its thread and is left behind by its parent, which ends"
+                    );
+                }
+            }
+        }
+    }
+
+    pub(super) fn kill_children(&self) {
+        self.mailbox.make_childless();
+        for child in self.identity.node.roster().children(self.identity.id.serial) {
+            child.kill(StopReason::ParentEnded);
+        }
+    }
+
     /// The actor takes no more turns, and what it held is gone: waits until tasks have answered what they were to answer,
     /// or until the actor is to end at once.
     pub(super) async fn answered(&self) {
@@ -201,10 +346,8 @@ impl ActorCell {
     }
 
     /// The actor takes no more turns: what it holds is not answered any more.
-    pub(super) fn close_pending(&self) {
-        if let Some(reason) = self.mailbox.closed() {
-            self.identity.pending.close(&reason);
-        }
+    pub(super) fn close_pending(&self, reason: &Arc<StopReason>) {
+        self.identity.pending.close(reason);
     }
 
     /// The timers of an actor. One that is gone has none, and nothing can be set.
@@ -230,15 +373,22 @@ impl ActorCell {
         timers
     }
 
+    /// The run has ended, and with it the timers that it has set.
+    fn clear_timers(&self) {
+        if let Some(timers) = self.rare.get().and_then(|rare| rare.timers.get()) {
+            timers.clear();
+        }
+    }
+
     /// The actor has ended: so have its timers.
-    pub(super) fn end_timers(&self) {
+    fn end_timers(&self) {
         if let Some(timers) = self.rare.get().and_then(|rare| rare.timers.get()) {
             timers.end();
         }
     }
 
     /// The actor has ended: nothing of it is answered any more.
-    pub(super) fn end_pending(&self) {
+    fn end_pending(&self) {
         if let Some(reason) = self.mailbox.closed() {
             self.identity.pending.end(&reason);
         }
@@ -280,6 +430,9 @@ impl Deliver for ActorCell {
 
 impl Sweep for ActorCell {
     fn sweep(&self, now: Instant) -> Option<Instant> {
+        if self.mailbox.is_overdue(now) {
+            self.kill(StopReason::Killed);
+        }
         self.mailbox.sweep(now)
     }
 

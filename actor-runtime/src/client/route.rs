@@ -9,7 +9,7 @@ use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, Delivery, Failure, FailureKind, Refused, Target, Tried},
-    names::{ResolveResult, ResolvedEndpoint, stale, unknown},
+    names::{Address, ResolveResult, ResolvedEndpoint, stale, unknown},
     node::LocalCalls,
     proto::Order,
     service::Method,
@@ -65,6 +65,15 @@ impl Route {
             Way::Link(binding, differences)
         };
         Ok(Self { endpoint, way })
+    }
+
+    /// The way to this actor of the node.
+    pub(super) fn direct(node: &Node, name: &str, actor: Arc<dyn Target>) -> Self {
+        // A node that does not listen has no address that others could use either.
+        let address = node.directory().address().unwrap_or(Address::Loopback(0));
+        let mut endpoint = ResolvedEndpoint::new(address, name);
+        endpoint.actor = Some(actor.id());
+        Self { endpoint, way: Way::Direct(actor) }
     }
 
     pub(super) fn endpoint(&self) -> &ResolvedEndpoint {

@@ -7,6 +7,7 @@
 //!   Node ─┬─ id, clock, randomness, spawn          node/{clock,task,deadlines}
 //!         ├─ Config                                node/config
 //!         ├─ Directory: name → actor               names/directory
+//!         ├─ Roster: the actors that run           actor/roster
 //!         └─ resolver, layers, extensions          what a program gave it
 //! ```
 
@@ -28,6 +29,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
+    ops::Deref,
     sync::{Arc, OnceLock, Weak},
 };
 
@@ -40,12 +42,14 @@ pub(crate) use task::AbortOnDrop;
 pub use task::{Task, TaskError};
 
 use crate::{
+    actor::Roster,
     actor_id::{ActorId, NodeId},
-    call::Failure,
+    call::{Failure, StopReason},
     layer::Layers,
     names::{Directory, Resolver},
     service::MethodTables,
     stream::running::Producers,
+    supervise::Posts,
     sync::{AtomicU64, Mutex, Ordering, lock},
     timer::Driver,
     transport::{Links, quic::Network},
@@ -67,18 +71,45 @@ use deadlines::{Deadlines, Sweep};
 /// }).await;
 /// # Ok(()) }
 /// ```
+///
+/// A node ends its actors when the last of these is dropped that the program has: what [`NodeBuilder::build`] gave and
+/// [`current`](Self::current) outside of actors, their clones, and servers that listen on it. Contexts, clients, handles of
+/// actors and tasks do not count.
 #[derive(Clone)]
 pub struct Node {
-    inner: Arc<Inner>,
+    inner: Arc<Held>,
 }
 
 /// A node that is not kept alive.
 #[derive(Clone)]
-pub(crate) struct WeakNode(Weak<Inner>);
+pub(crate) struct WeakNode(Weak<Held>);
 
 impl WeakNode {
     pub(crate) fn upgrade(&self) -> Option<Node> {
         self.0.upgrade().map(|inner| Node { inner })
+    }
+}
+
+/// What holds a node: there are two of these a node.
+struct Held {
+    inner: Arc<Inner>,
+    /// The other one, if this is what the program has: the one that actors and tasks have, which keeps no actor alive.
+    quiet: Option<Node>,
+}
+
+impl Deref for Held {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.quiet.is_some() {
+            self.inner.roster.kill(&StopReason::Abandoned);
+        }
     }
 }
 
@@ -91,6 +122,8 @@ struct Inner {
     /// Counts the calls that are remembered where they run.
     numbers: AtomicU64,
     directory: Arc<Directory>,
+    roster: Roster,
+    posts: Posts,
     deadlines: Arc<Deadlines>,
     /// Sweeps the deadlines; ended when the node's runtime has ended.
     sweeper: Task<()>,
@@ -148,7 +181,15 @@ impl Node {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        task::spawn(&self.inner.runtime, current::scope(self.clone(), future))
+        task::spawn(&self.inner.runtime, current::scope(self.quiet(), future))
+    }
+
+    /// As [`spawn`](Self::spawn), on another runtime.
+    pub(crate) fn spawn_on<F>(&self, runtime: &Handle, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        task::spawn(runtime, current::scope(self.quiet(), future))
     }
 
     /// Runs code that blocks its thread, or computes for long, on a thread that is there for that, and gives what it
@@ -243,6 +284,16 @@ impl Node {
         &self.inner.directory
     }
 
+    /// The actors that run here.
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.inner.roster
+    }
+
+    /// The supervisors that live here.
+    pub(crate) fn posts(&self) -> &Posts {
+        &self.inner.posts
+    }
+
     pub(crate) fn methods(&self) -> &MethodTables {
         &self.inner.methods
     }
@@ -267,7 +318,12 @@ impl Node {
     }
 
     pub(crate) fn downgrade(&self) -> WeakNode {
-        WeakNode(Arc::downgrade(&self.inner))
+        WeakNode(Arc::downgrade(&self.quiet().inner))
+    }
+
+    /// The same node, for what must not keep its actors alive.
+    pub(crate) fn quiet(&self) -> Self {
+        self.inner.quiet.clone().unwrap_or_else(|| self.clone())
     }
 
     pub(crate) fn local_calls(&self) -> LocalCalls {
@@ -295,6 +351,14 @@ impl Node {
         if let Some(deadline) = deadline {
             self.inner.deadlines.expect(deadline);
         }
+    }
+}
+
+impl Node {
+    fn held(inner: Inner) -> Self {
+        let inner = Arc::new(inner);
+        let quiet = Self { inner: Arc::new(Held { inner: inner.clone(), quiet: None }) };
+        Self { inner: Arc::new(Held { inner, quiet: Some(quiet) }) }
     }
 }
 

@@ -100,6 +100,18 @@ impl Pending {
         }
     }
 
+    /// A run of the actor has ended, and another follows: the calls that it had are over.
+    pub(crate) fn interrupt(&self, reason: &StopReason) {
+        let mut state = lock(&self.0);
+        let Some(inner) = state.as_mut() else { return };
+        inner.closing = None;
+        let calls: Vec<_> = inner.calls.iter().map(|(_, call)| call.clone()).collect();
+        drop(state);
+        for call in calls {
+            call.fail(&mut |stage| reason.interruption(stage));
+        }
+    }
+
     /// The actor has ended: so do its calls.
     pub(crate) fn end(&self, reason: &Arc<StopReason>) {
         let mut state = lock(&self.0);

@@ -259,7 +259,7 @@ impl ActorServer {
     /// # Ok(()) }
     /// ```
     pub fn registration<A: Actor>(&self, name: impl Into<String>, actor: A) -> Registration<'_, A> {
-        Registration::new(self, name.into(), actor)
+        Registration::new(&self.node, Some(name.into()), actor).on_server(self)
     }
 
     /// Takes the name from an actor: new calls fail, queued ones are still run, then the actor ends. Waits for that.
@@ -270,12 +270,14 @@ impl ActorServer {
     pub async fn unregister(&self, name: &str) -> bool {
         let Some(target) = self.node.directory().remove(name) else { return false };
         target.stop(StopReason::Unregistered);
-        let task = lock(&self.hosted).take(target.id());
-        if let Some(task) = task {
-            // However the actor ended, it is gone.
-            let _ = task.await;
+        if let Some(actor) = self.node.roster().find(target.id().serial) {
+            actor.mailbox.ended().await;
         }
         true
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.hosted).is_closed()
     }
 
     /// What is registered here, in the order of the names.

@@ -38,6 +38,7 @@ pub(crate) use source::{Batch, Limits, Source, Written};
 
 use crate::{
     Node,
+    actor_id::ActorId,
     call::{Delivery, Failure, FailureKind},
     codec::{CodecError, Decoder, Message},
     service::Method,
@@ -292,10 +293,11 @@ impl<T: Message + Send + 'static> Source for Streaming<T> {
         }
     }
 
-    fn actor(&self) -> Option<String> {
+    fn actor(&self) -> Option<(ActorId, String)> {
         match &self.state {
             State::Here(producer) => {
-                crate::sync::lock(producer).actor().map(|context| context.actor_name().to_owned())
+                let producer = crate::sync::lock(producer);
+                producer.actor().map(|context| (context.actor_id(), context.actor_name().to_owned()))
             }
             _ => None,
         }

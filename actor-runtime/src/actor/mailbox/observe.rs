@@ -25,6 +25,8 @@ pub(crate) struct Look {
     pub(crate) running: usize,
     pub(crate) closing: Option<Arc<StopReason>>,
     pub(crate) ended: bool,
+    pub(crate) started: bool,
+    pub(crate) resting: bool,
     pub(crate) since_progress: Duration,
 }
 
@@ -61,6 +63,8 @@ impl Mailbox {
             running: state.running.len(),
             closing: state.closing.clone(),
             ended: state.ended,
+            started: state.started,
+            resting: state.resting,
             since_progress: state.since_progress(now),
         };
         drop(state);

@@ -37,6 +37,7 @@ pub(super) enum ModelStep {
     Blocked,
     Asked,
     Closed,
+    Retired,
     Killed,
     Pending,
 }
@@ -55,6 +56,8 @@ pub(super) struct Model {
     pub(super) ended: bool,
     pub(super) closing: bool,
     pub(super) killed: bool,
+    pub(super) retiring: bool,
+    pub(super) resting: bool,
     pub(super) watched: bool,
     pub(super) purge_at: usize,
     pub(super) wakes: usize,
@@ -75,6 +78,8 @@ impl Model {
             ended: false,
             closing: false,
             killed: false,
+            retiring: false,
+            resting: false,
             watched: false,
             purge_at: PURGE_FROM,
             wakes: 0,
@@ -195,7 +200,10 @@ impl Model {
         if !self.joins.is_empty() {
             return ModelStep::Turn(self.joins.remove(0));
         }
-        if admit == Admit::Joins {
+        if self.retiring && admit == Admit::Any {
+            return ModelStep::Retired;
+        }
+        if admit == Admit::Joins || self.retiring {
             return ModelStep::Pending;
         }
         while let Some(&call) = self.queue.first() {
@@ -235,6 +243,34 @@ impl Model {
         self.queue.clear();
         self.waiting.clear();
         self.joins.clear();
+    }
+
+    /// There is no receiver any more, and no other one comes.
+    pub(super) fn end_all(&mut self) {
+        self.asked = false;
+        self.ended = true;
+        self.resting = false;
+        self.close();
+        for call in std::mem::take(&mut self.running) {
+            self.fail(call, FailureKind::Stopped);
+        }
+    }
+
+    /// The receiver makes way for another one. False if none is to come.
+    pub(super) fn rest(&mut self) -> bool {
+        if self.ended || self.closing {
+            return false;
+        }
+        self.asked = false;
+        self.resting = true;
+        (self.killed, self.retiring, self.receiver) = (false, false, None);
+        for call in std::mem::take(&mut self.running) {
+            self.fail(call, FailureKind::Stopped);
+        }
+        for call in std::mem::take(&mut self.joins) {
+            self.fail(call, FailureKind::Stopped);
+        }
+        true
     }
 
     /// What was not handed out.
