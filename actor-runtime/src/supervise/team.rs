@@ -9,11 +9,15 @@
 //!       sibling               over
 //! ```
 
-use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+mod ending;
+mod watch;
+
+use std::{collections::VecDeque, sync::Arc};
 
 use backon::ExponentialBackoff;
-use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
-use tokio::{sync::watch, time::Instant};
+use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
+use watch::{Exit, Watch, next, order};
 
 use super::{
     Restart, Strategy, Supervisor, SupervisorHandle,
@@ -25,13 +29,9 @@ use super::{
 };
 use crate::{
     Node, RegisterError,
-    actor::Care,
     call::{StopReason, Target},
     names::BoxFuture,
 };
-
-/// How long a child gets to see that it is cut off.
-const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// The children of one supervisor.
 pub(super) struct Team {
@@ -79,23 +79,6 @@ pub(super) enum TeamEnd {
     Retired,
     /// Its children have ended.
     Over(StopReason),
-}
-
-/// A run of a child has ended.
-enum Exit {
-    Actor,
-    NotMade(StopReason),
-    Team(Box<Team>, TeamEnd),
-}
-
-type Exits = FuturesUnordered<BoxFuture<'static, (usize, Exit)>>;
-
-/// The runs of the children, and the orders of those above, while a team works.
-struct Watch {
-    exits: Exits,
-    /// Seen while something else was waited for.
-    seen: VecDeque<(usize, Exit)>,
-    orders: watch::Receiver<Order>,
 }
 
 impl Team {
@@ -332,139 +315,6 @@ impl Team {
         Ok(())
     }
 
-    /// Ends the runs of these children, the last one first; they rest, or have ended.
-    async fn retire(&mut self, children: impl DoubleEndedIterator<Item = usize>, watch: &mut Watch) {
-        for child in children.rev() {
-            if let Some(exit) = watch.take_seen(child) {
-                self.exited(child, exit);
-            }
-            let member = &mut self.members[child];
-            if member.phase == Phase::Running {
-                match &member.body {
-                    Body::Actor(runs) => runs.cell().retire(),
-                    Body::Team { control, .. } => control.order(Order::Retire),
-                }
-                let limit = self.node.now().checked_add(self.node.config().stop_timeout);
-                self.await_exit(child, limit, watch).await;
-            }
-            let member = &mut self.members[child];
-            if let Phase::Down(_) = member.phase {
-                member.phase = Phase::Down(None);
-            }
-        }
-    }
-
-    /// Waits for the end of a run that was asked to end. What is left at the limit is cut off, and earlier if those above
-    /// leave no more time; what blocks its thread then has ended for this supervisor.
-    async fn await_exit(&mut self, child: usize, limit: Option<Instant>, watch: &mut Watch) {
-        let node = self.node.clone();
-        // A team keeps its own bounds.
-        let limit = limit.filter(|_| matches!(self.members[child].body, Body::Actor(_)));
-        let limit = async {
-            match limit {
-                Some(limit) => node.sleep_until(limit).await,
-                None => std::future::pending().await,
-            }
-        };
-        let mut orders = watch.orders.clone();
-        let (exit, hurried) = tokio::select! {
-            biased;
-            exit = watch.exit_of(child) => (Some(exit), false),
-            () = hurry(&mut orders, &node) => (None, true),
-            () = limit => (None, false),
-        };
-        if let Some(exit) = exit {
-            self.exited(child, exit);
-            return;
-        }
-        match &self.members[child].body {
-            Body::Actor(runs) if hurried || runs.cell().limits.care == Care::Nobody => {
-                runs.cell().kill(StopReason::Killed);
-            }
-            Body::Actor(runs) => runs.cell().mailbox.cut(&StopReason::Restarted),
-            Body::Team { control, .. } => control.order(Order::Kill),
-        }
-        self.await_cut(child, watch).await;
-    }
-
-    async fn await_cut(&mut self, child: usize, watch: &mut Watch) {
-        let limit = match &self.members[child].body {
-            Body::Actor(_) => self.node.sleep_until(self.node.now() + LAST_WORDS).boxed(),
-            Body::Team { .. } => std::future::pending().boxed(),
-        };
-        tokio::select! {
-            biased;
-            exit = watch.exit_of(child) => drop(self.exited(child, exit)),
-            () = limit => {
-                let message = "a handler blocks its thread, and was left behind".to_owned();
-                let member = &mut self.members[child];
-                tracing::error!(name = %member.name, %message, "an actor cannot be started again");
-                member.end(&StopReason::StopFailed { message });
-                member.phase = Phase::Over;
-            }
-        }
-    }
-
-    async fn obey(&mut self, order: Order, watch: &mut Watch) -> TeamEnd {
-        match order {
-            Order::Go | Order::Retire => {
-                self.retire(0..self.members.len(), watch).await;
-                let order = *self.control.orders.borrow();
-                if matches!(order, Order::Go | Order::Retire) {
-                    return TeamEnd::Retired;
-                }
-                self.end(&StopReason::SupervisorStopped);
-                TeamEnd::Over(StopReason::Stopped)
-            }
-            Order::Stop { until } => {
-                for child in (0..self.members.len()).rev() {
-                    self.stop_one(child, until, watch).await;
-                }
-                let order = *self.control.orders.borrow();
-                let killed = order == Order::Kill;
-                TeamEnd::Over(if killed { StopReason::Killed } else { StopReason::Stopped })
-            }
-            Order::Kill => {
-                for member in &self.members {
-                    match &member.body {
-                        Body::Actor(runs) => runs.cell().kill(StopReason::Killed),
-                        Body::Team { control, .. } => control.order(Order::Kill),
-                    }
-                }
-                for child in 0..self.members.len() {
-                    if let Some(exit) = watch.take_seen(child) {
-                        self.exited(child, exit);
-                    }
-                    if self.members[child].phase == Phase::Running {
-                        self.await_cut(child, watch).await;
-                    }
-                }
-                self.end(&StopReason::Killed);
-                TeamEnd::Over(StopReason::Killed)
-            }
-        }
-    }
-
-    async fn stop_one(&mut self, child: usize, until: Option<Instant>, watch: &mut Watch) {
-        if let Some(exit) = watch.take_seen(child) {
-            self.exited(child, exit);
-        }
-        let grace = until.map_or(Duration::MAX, |until| until.saturating_duration_since(self.node.now()));
-        let member = &mut self.members[child];
-        if member.phase == Phase::Running {
-            match &member.body {
-                Body::Actor(runs) => runs.cell().stop_within(StopReason::SupervisorStopped, grace),
-                Body::Team { control, .. } => control.order(Order::Stop { until }),
-            }
-            // The actor's own alarm goes off first.
-            let limit = until.and_then(|until| until.checked_add(LAST_WORDS));
-            self.await_exit(child, limit, watch).await;
-        }
-        let member = &mut self.members[child];
-        member.end(&StopReason::SupervisorStopped);
-        member.phase = Phase::Over;
-    }
-
     /// Ends the children for good. None of them runs, except those that are left behind.
     pub(super) fn end(&mut self, reason: &StopReason) {
         for member in self.members.iter_mut().rev() {
@@ -502,70 +352,6 @@ impl Member {
             }
             Body::Team { team: Some(team), .. } => team.end(reason),
             Body::Actor(_) | Body::Team { .. } => {}
-        }
-    }
-}
-
-impl Watch {
-    /// The end of this child's run; others are kept for later.
-    fn exit_of(&mut self, child: usize) -> impl Future<Output = Exit> + Send {
-        let Self { exits, seen, .. } = self;
-        async move {
-            loop {
-                match exits.next().await {
-                    Some((at, exit)) if at == child => return exit,
-                    Some(other) => seen.push_back(other),
-                    None => std::future::pending().await,
-                }
-            }
-        }
-    }
-
-    fn take_seen(&mut self, child: usize) -> Option<Exit> {
-        let at = self.seen.iter().position(|(at, _)| *at == child)?;
-        self.seen.remove(at).map(|(_, exit)| exit)
-    }
-}
-
-/// The next end of a run. Waits for ever if there is none.
-async fn next(exits: &mut Exits, seen: &mut VecDeque<(usize, Exit)>) -> (usize, Exit) {
-    if let Some(seen) = seen.pop_front() {
-        return seen;
-    }
-    match exits.next().await {
-        Some(exit) => exit,
-        None => std::future::pending().await,
-    }
-}
-
-/// The next order to do something else.
-async fn order(orders: &mut watch::Receiver<Order>) -> Order {
-    let given = orders.wait_for(|order| *order != Order::Go).await.map(|order| *order);
-    match given {
-        Ok(order) => order,
-        Err(_) => std::future::pending().await,
-    }
-}
-
-/// Ends when there is no more time: a kill was ordered, or the grace of a stop is over.
-async fn hurry(orders: &mut watch::Receiver<Order>, node: &Node) {
-    loop {
-        let order = *orders.borrow_and_update();
-        let until = match order {
-            Order::Kill => return,
-            Order::Stop { until } => until,
-            Order::Go | Order::Retire => None,
-        };
-        let over = async {
-            match until {
-                Some(until) => node.sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            // The sender is the team's own.
-            _ = orders.changed() => {}
-            () = over => return,
         }
     }
 }
