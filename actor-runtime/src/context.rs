@@ -19,9 +19,11 @@ use crate::{
     actor::ActorCell,
     actor_id::ActorId,
     call::{AnyCall, Caller, Link, Metadata, Stage},
+    client::ServiceClient,
     names::{Namespace, Resolver},
     reply::Pending,
     timer::Timers,
+    watch::Watch,
 };
 
 tokio::task_local! {
@@ -190,6 +192,54 @@ impl ActorContext {
     /// What was given to the node with [`Node::extend`], by its type.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.identity.node.extension()
+    }
+
+    /// Watches another actor, wherever it is: when it has ended, this one is told by a turn of
+    /// [`Actor::on_down`](crate::Actor::on_down), exactly once. [`Monitor`](crate::Monitor) says what an end is, and does the
+    /// same for code that is no actor.
+    ///
+    /// The actor is watched when this has returned, which takes the time of a call if it is on another node. The watch is
+    /// this actor's, not that of the call that began it. Each takes a task of the node while it waits.
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time; nobody is watched then.
+    ///
+    /// ```
+    /// # use actor_runtime::{Down, NoContext, prelude::*};
+    /// # #[actor_service] trait Work { async fn step(&mut self); }
+    /// #[actor_service]
+    /// trait Team {
+    ///     async fn join(&mut self, name: String);
+    /// }
+    ///
+    /// struct Foreman {
+    ///     missing: Vec<String>,
+    /// }
+    ///
+    /// impl Actor for Foreman {
+    ///     type Services = (TeamService,);
+    ///
+    ///     async fn on_down(&mut self, down: Down) {
+    ///         self.missing.push(down.name);
+    ///     }
+    /// }
+    ///
+    /// #[actor_service(part)]
+    /// impl Team for Foreman {
+    ///     async fn join(&mut self, name: String) {
+    ///         if let Ok(ctx) = current_ctx() {
+    ///             ctx.watch(&WorkClient::new(&ctx.resolver(), name)).await;
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub async fn watch(&self, client: &impl ServiceClient) -> Watch {
+        Watch::begin(self, client).await
+    }
+
+    /// Who the actor is.
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
+        &self.identity
     }
 
     /// The actor's timers: turns of [`Actor::on_timeout`](crate::Actor::on_timeout) at their time.

@@ -21,6 +21,7 @@ use crate::{
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
     timer::{Deliver, TimerSet},
+    watch::Watches,
 };
 
 /// One registered actor.
@@ -43,6 +44,7 @@ struct Rare {
     dedup: OnceLock<Arc<Dedup<Box<dyn ReplySink>>>>,
     /// Made when somebody asks for the actor's timers first.
     timers: OnceLock<Arc<TimerSet>>,
+    watches: OnceLock<Watches>,
 }
 
 /// How much an actor takes on.
@@ -275,6 +277,7 @@ impl ActorCell {
             self.identity.pending.interrupt(&reason);
             // The next run sets its own.
             self.clear_timers();
+            self.end_watches();
         } else {
             self.end(Arc::unwrap_or_clone(reason));
         }
@@ -286,6 +289,7 @@ impl ActorCell {
         self.identity.node.roster().remove(self);
         self.mailbox.end(reason);
         self.end_timers();
+        self.end_watches();
         self.end_pending();
     }
 
@@ -371,6 +375,18 @@ impl ActorCell {
             timers.end();
         }
         timers
+    }
+
+    /// Whom the actor watches.
+    pub(crate) fn watches(&self) -> &Watches {
+        self.rare.get_or_init(Box::default).watches.get_or_init(Watches::default)
+    }
+
+    /// The run has ended: it watches nobody.
+    fn end_watches(&self) {
+        if let Some(watches) = self.rare.get().and_then(|rare| rare.watches.get()) {
+            watches.end();
+        }
     }
 
     /// The run has ended, and with it the timers that it has set.

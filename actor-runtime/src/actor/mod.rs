@@ -33,7 +33,7 @@ pub(crate) use mailbox::{Answer, Look, Mailbox};
 pub(crate) use roster::Roster;
 pub(crate) use settings::{Launcher, Place, Settings};
 
-use crate::{call::StopReason, service::Services, timer::Timeout};
+use crate::{call::StopReason, service::Services, timer::Timeout, watch::Down};
 
 /// What a loop of turns sees of its mailbox, for models of what else reaches it.
 #[cfg(all(test, actor_loom))]
@@ -195,6 +195,24 @@ pub trait Actor: Sized + Send + 'static {
     /// [`InspectClient::health`]: crate::inspect::InspectClient::health
     fn health(&self) -> Health {
         Health::Ok
+    }
+
+    /// An actor has ended that this one watches, with [`ActorContext::watch`]: exactly once for each watch.
+    ///
+    /// It is a turn as [`on_timeout`](Self::on_timeout) is: alone, in its place behind the calls that were queued before, with
+    /// [`current_ctx`], and not seen by layers. A supervised actor that is started again watches nobody until it says so.
+    ///
+    /// Unless it is written, the end is logged as a warning.
+    ///
+    /// [`ActorContext::watch`]: crate::ActorContext::watch
+    /// [`current_ctx`]: crate::current_ctx
+    fn on_down(&mut self, down: Down) -> impl Future<Output = ()> + Send {
+        tracing::warn!(
+            actor = std::any::type_name::<Self>(),
+            %down,
+            "an actor that is watched has ended, and the one that watches has no `on_down`"
+        );
+        std::future::ready(())
     }
 
     /// A timer has fired that was set with [`ActorContext::timers`].

@@ -20,6 +20,7 @@ use crate::{
     panics::text_of,
     service::{Access, Services, SharedRef, Turn, TurnEnd},
     timer::DueTurn,
+    watch::DownTurn,
 };
 
 /// A turn under way, in its context.
@@ -64,7 +65,7 @@ pub(super) fn shared<'a, A: Actor>(
     })
 }
 
-/// A turn of a `&mut self` method, or of a timer.
+/// A turn of a `&mut self` method, or of a hook.
 pub(super) fn exclusive<'a, A: Actor>(
     actor: &'a mut A,
     cell: &'a Arc<ActorCell>,
@@ -77,6 +78,12 @@ pub(super) fn exclusive<'a, A: Actor>(
                 actor.on_timeout(timeout).await;
             }
             return due.finish();
+        }
+        if let Some(down) = DownTurn::of(&*turn.call) {
+            if let Some(seen) = down.begin() {
+                actor.on_down(seen).await;
+            }
+            return down.finish();
         }
         let end = match begin(cell, &mut turn) {
             None => A::Services::exclusive(actor, &turn).await,

@@ -23,7 +23,7 @@ use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, CallOptions, Delivery, Failure, FailureKind, Refused, Stage, Tried},
-    names::Resolver,
+    names::{Address, Resolver},
     node::deadlines::Sweep,
     panics::text_of,
     proto::Order,
@@ -127,8 +127,33 @@ impl Gate {
 
     /// The registration that has the name now.
     pub(super) async fn identify(&self) -> Result<ActorId, Failure> {
-        let node = self.node()?;
-        self.find(node, &[]).await?.identify(node).await
+        self.locate().await.map(|(actor, _)| actor)
+    }
+
+    /// The same, and where it is.
+    ///
+    /// A task of the node finds it: others may wait for the connection that is made for this, and a caller that stops
+    /// polling would hold them up.
+    pub(super) async fn locate(&self) -> Result<(ActorId, Address), Failure> {
+        let (node, gate) = (self.node()?.clone(), self.this.clone());
+        let found = async move {
+            let gate = gate.upgrade()?;
+            Some(gate.find(&node, &[]).await.map(|route| (node, route)))
+        };
+        let task = self.node()?.spawn_bare(async move {
+            match found.await? {
+                Ok((node, route)) => {
+                    let address = route.endpoint().address.clone();
+                    Some(route.identify(&node).await.map(|actor| (actor, address)))
+                }
+                Err(failure) => Some(Err(failure)),
+            }
+        });
+        let _taken_back = task.abort_on_drop();
+        task.await.ok().flatten().unwrap_or_else(|| {
+            let detail = "the runtime of the caller's node ended before the name was looked up";
+            Err(Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail))
+        })
     }
 
     /// Sends a call, or keeps it until the way is known. It will be over some time, whatever happens.

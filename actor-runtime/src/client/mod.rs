@@ -29,7 +29,7 @@ use crate::{
         AnyCall, CallHead, CallOptions, Delivery, Failure, Payload, Streamed, Target as Actor, TypedCall,
     },
     codec::{self, CodecError, Encoder},
-    names::{LocalResolver, Resolver},
+    names::{Address, LocalResolver, Resolver},
     node::LocalCalls,
     service::{Method, Service},
     stream::AnyStreaming,
@@ -78,6 +78,28 @@ impl Client {
     pub fn with_options(&self, options: CallOptions) -> Self {
         let options = options.or(self.gate.options());
         Self { gate: self.gate.another(options) }
+    }
+
+    /// The caller's node.
+    pub(crate) fn node(&self) -> Result<&Node, Failure> {
+        self.gate.node()
+    }
+
+    pub(crate) fn actor_name(&self) -> &str {
+        self.gate.name()
+    }
+
+    pub(crate) fn pinned_actor(&self) -> Option<ActorId> {
+        self.gate.pinned()
+    }
+
+    /// The registration that is called now, and where it is if it need not be on this node.
+    pub(crate) async fn locate(&self) -> Result<(ActorId, Option<Address>), Failure> {
+        let own = self.gate.node()?.id();
+        match self.gate.pinned() {
+            Some(pinned) if pinned.node() == own => Ok((pinned, None)),
+            _ => self.gate.locate().await.map(|(actor, address)| (actor, Some(address))),
+        }
     }
 
     /// A call with its arguments as values.

@@ -7,14 +7,15 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use futures::{Stream, stream};
 use tokio::time::Instant;
 
 use super::{
-    ActorHealth, ActorInfo, ActorState, ArgumentInfo, HookAnswer, Inspect, InspectError, MAX_WAIT,
+    ActorHealth, ActorInfo, ActorState, ArgumentInfo, End, HookAnswer, Inspect, InspectError, MAX_WAIT,
     MethodInfo, ServerHealth, ServiceInfo,
 };
 use crate::{
-    Node,
+    ActorId, Node,
     actor::{ActorCell, Answer, Look},
     actor_service,
     call::{Metadata, StopReason, Target},
@@ -65,6 +66,12 @@ impl Inspect for Inspector {
             return Err(InspectError::NoSuchActor { name: actor, known: directory.names() });
         };
         Ok(found.methods().describe().iter().map(service).collect())
+    }
+
+    fn end_of(&self, actor: ActorId) -> impl Stream<Item = Option<End>> {
+        // Here, before the reply: from then on it is watched.
+        let running = self.node.roster().find(actor.serial).filter(|running| running.identity.id == actor);
+        stream::once(async move { Some(End::of(&*running?.mailbox.ended().await)) })
     }
 }
 

@@ -29,13 +29,15 @@ use std::time::Duration;
 
 pub(crate) use inspector::Inspector;
 pub use report::{
-    ActorHealth, ActorInfo, ActorState, ArgumentInfo, HookAnswer, InspectError, MethodInfo, ServerHealth,
-    ServiceInfo,
+    ActorHealth, ActorInfo, ActorState, ArgumentInfo, End, EndKind, HookAnswer, InspectError, MethodInfo,
+    ServerHealth, ServiceInfo,
 };
 
 pub use tree::{ActorNode, ActorTree};
 
-use crate::actor_service;
+use futures::Stream;
+
+use crate::{ActorId, actor_service};
 
 /// The name that the service has on every server. Names that begin with `$` cannot be registered.
 pub const NAME: &str = "$inspect";
@@ -55,4 +57,8 @@ pub trait Inspect {
 
     /// The services of an actor with their methods. The empty name means the only actor that is registered.
     async fn methods(&self, actor: String) -> Result<Vec<ServiceInfo>, InspectError>;
+
+    /// How this registration ends, once it has; `None`, at once, if it has ended before or never was here. One item.
+    /// [`Monitor`](crate::Monitor) reads this.
+    fn end_of(&self, actor: ActorId) -> impl Stream<Item = Option<End>>;
 }

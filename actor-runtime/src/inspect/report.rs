@@ -8,6 +8,7 @@ use std::{
 use crate::{
     Health,
     actor_id::ActorId,
+    call::StopReason,
     message,
     service::{Access, MethodTimeout},
 };
@@ -193,4 +194,39 @@ pub enum InspectError {
         /// What is registered.
         known: Vec<String>,
     },
+}
+
+/// How an actor ended.
+#[message(crate = crate)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct End {
+    /// In short.
+    pub kind: EndKind,
+    /// In words.
+    pub reason: String,
+}
+
+impl End {
+    pub(crate) fn of(reason: &StopReason) -> Self {
+        let kind = match reason {
+            StopReason::Killed => EndKind::Killed,
+            reason if reason.is_failure() => EndKind::Failed,
+            _ => EndKind::Stopped,
+        };
+        Self { kind, reason: reason.to_string() }
+    }
+}
+
+/// How an actor ended, in short.
+#[message(crate = crate)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndKind {
+    /// It was asked to stop, or stopped itself, and did so well.
+    Stopped,
+    /// It was killed, or had not ended when the grace of its stop was over.
+    Killed,
+    /// It failed.
+    Failed,
 }

@@ -31,3 +31,4 @@ mod stream_endings;
 mod streams;
 mod timers;
 mod values;
+mod watching;

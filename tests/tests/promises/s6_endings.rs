@@ -7,7 +7,7 @@
 use std::{pin::pin, time::Duration};
 
 use actor_runtime::{CallOptions, Config, Delivery, FailureKind, Node, prelude::*};
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
 use tests::{Fixture, Path, ProbeClient, on_each_path, on_each_path_but};
 
 #[test]
@@ -235,5 +235,16 @@ fn a_graceful_shutdown_runs_what_is_queued_and_refuses_what_comes_later() {
         let (first, ()) = tokio::join!(probe.exclusive("running"), running);
         first.unwrap();
         assert_eq!(queued.await.unwrap(), 1);
+    });
+}
+
+/// A question for an id makes the connection, and may not be polled any more: others wait for that connection.
+#[test]
+fn a_caller_that_stops_looking_for_an_id_holds_up_nobody() {
+    on_each_path(async |fixture| {
+        let (asks, calls) = (fixture.puppet("p"), fixture.puppet("q"));
+        let mut pinned = pin!(asks.pinned());
+        assert!((&mut pinned).now_or_never().is_none_or(|pinned| pinned.is_ok()));
+        assert_eq!(calls.add(1).timeout(Duration::from_secs(10)).await.unwrap(), 1);
     });
 }

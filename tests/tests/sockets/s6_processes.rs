@@ -11,7 +11,7 @@ use std::{
 };
 
 use actor_runtime::{
-    ActorServer, Delivery, FailureKind, FixedResolver, Node, Retry,
+    ActorServer, Delivery, DownReason, FailureKind, FixedResolver, Monitor, Node, Retry,
     inspect::{self, InspectClient},
 };
 use futures::future::join_all;
@@ -292,6 +292,16 @@ async fn a_server_that_was_killed_and_started_again_tells_its_callers_at_once() 
     // At the next keep-alive.
     assert!(learned < Duration::from_millis(1250), "{learned:?}");
     assert!(started.elapsed() < Duration::from_millis(1750), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_an_actor_is_told_in_time_when_its_process_is_killed() {
+    let (mut server, _node, client) = called().await;
+    let monitor = Monitor::begin(&client).await;
+    server.kill();
+    let down = tokio::time::timeout(BOUND, monitor).await.expect("within the bound of S6");
+    let DownReason::Lost(failure) = &down.reason else { panic!("{down}") };
+    assert_eq!(failure.kind(), FailureKind::ConnectionLost);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,151 @@
+//! What an actor is told of those that it watches: a turn of its own, through its mailbox.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use slab::Slab;
+
+use super::{Down, Monitor};
+use crate::{
+    ActorContext,
+    call::{AnyCall, HookCall},
+    client::ServiceClient,
+    node::{AbortOnDrop, clock},
+    service::{Access, Method, Reply},
+    sync::{Mutex, lock},
+};
+
+/// What a turn of `on_down` is called where turns are named.
+static ON_DOWN: Method =
+    Method::new("Actor", "on_down", 0, Access::Exclusive, &[], Reply::value("()", crate::schema::of::<()>))
+        .with_oneway();
+
+/// A turn of `on_down`, with what it is to be told.
+pub(crate) type DownTurn = HookCall<Mutex<Option<Down>>>;
+
+impl DownTurn {
+    pub(crate) fn of(call: &dyn AnyCall) -> Option<&Self> {
+        if std::ptr::eq(call.head().method, &ON_DOWN) { call.as_any().downcast_ref() } else { None }
+    }
+
+    /// What to call the hook with; `None` if the actor watches no more.
+    pub(crate) fn begin(&self) -> Option<Down> {
+        if self.claim() { lock(&self.content).take() } else { None }
+    }
+}
+
+/// One actor watches another, with [`ActorContext::watch`]. Dropping this leaves it watching; [`end`](Self::end) ends it.
+pub struct Watch(Arc<Watching>);
+
+struct Watching {
+    state: Mutex<State>,
+}
+
+enum State {
+    /// The task that waits, once it is known.
+    Waiting(Option<AbortOnDrop>),
+    /// The turn that is to tell it.
+    Told(Weak<DownTurn>),
+    Ended,
+}
+
+impl Watch {
+    /// Watches for the actor of this context, until its run ends.
+    pub(crate) async fn begin(context: &ActorContext, client: &impl ServiceClient) -> Self {
+        let monitor = Monitor::begin(client).await;
+        let watching = Arc::new(Watching { state: Mutex::new(State::Waiting(None)) });
+        let Some(cell) = context.identity().cell.upgrade() else {
+            watching.end();
+            return Self(watching);
+        };
+        let (told, actor) = (watching.clone(), context.identity().clone());
+        let key = cell.watches().insert(&watching);
+        let task = context.spawn(async move {
+            let down = monitor.await;
+            // An actor that has ended has nobody to be told.
+            let Some(cell) = actor.cell.upgrade() else { return };
+            cell.watches().remove(key, &told);
+            let turn = HookCall::new(&ON_DOWN, actor.name.clone(), clock::now(), Mutex::new(Some(down)));
+            let turn = Arc::new(turn);
+            if told.is_to_be_told(&turn) {
+                cell.mailbox.push_own(turn);
+            }
+        });
+        if let State::Waiting(waits) = &mut *lock(&watching.state) {
+            *waits = Some(task.abort_on_drop());
+        }
+        // The end of the run finds it, or came before and is seen here.
+        if cell.mailbox.is_ended() {
+            watching.end();
+        }
+        Self(watching)
+    }
+
+    /// Watches no more: when this has returned, no [`Actor::on_down`](crate::Actor::on_down) of this watch begins. One that
+    /// is running goes on. False if it was told, or has ended, before.
+    pub fn end(&self) -> bool {
+        self.0.end()
+    }
+}
+
+impl Watching {
+    /// The turn is to tell it, unless nobody wants to be told any more.
+    fn is_to_be_told(&self, turn: &Arc<DownTurn>) -> bool {
+        let mut state = lock(&self.state);
+        let wanted = matches!(*state, State::Waiting(_));
+        if wanted {
+            *state = State::Told(Arc::downgrade(turn));
+        }
+        wanted
+    }
+
+    fn end(&self) -> bool {
+        let before = std::mem::replace(&mut *lock(&self.state), State::Ended);
+        match before {
+            State::Waiting(_) => true,
+            State::Told(turn) => turn.upgrade().and_then(|turn| turn.withdraw()).is_some(),
+            State::Ended => false,
+        }
+    }
+}
+
+/// The watches that one run of an actor has begun, and that have not been told.
+#[derive(Default)]
+pub(crate) struct Watches(Mutex<Slab<Arc<Watching>>>);
+
+impl Watches {
+    fn insert(&self, watching: &Arc<Watching>) -> usize {
+        lock(&self.0).insert(watching.clone())
+    }
+
+    fn remove(&self, key: usize, watching: &Arc<Watching>) {
+        let mut all = lock(&self.0);
+        // Another run may have the place by now.
+        if all.get(key).is_some_and(|present| Arc::ptr_eq(present, watching)) {
+            let removed = all.remove(key);
+            drop(all);
+            drop(removed);
+        }
+    }
+
+    /// The run has ended: it watches nobody.
+    pub(crate) fn end(&self) {
+        let all = std::mem::take(&mut *lock(&self.0));
+        for (_, watching) in all {
+            watching.end();
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &*lock(&self.0.state) {
+            State::Waiting(_) => "waiting",
+            State::Told(_) => "told",
+            State::Ended => "ended",
+        };
+        f.debug_tuple("Watch").field(&state).finish()
+    }
+}
