@@ -27,7 +27,8 @@ use crate::{
     stream::Piece,
 };
 
-/// So many streams may be open in each direction.
+/// So many streams may be open in each direction; and so many may have ended whose last items are still on their way, of
+/// which their writer knows nothing any more.
 pub(super) const MOST: usize = 4096;
 
 /// With so many bytes on the lane, streams add no more.
@@ -37,6 +38,8 @@ const LANE_FULL: usize = 1024 * 1024;
 pub(super) struct Streams {
     // In order, so that a simulated run repeats where all of them end.
     incoming: BTreeMap<StreamId, Incoming>,
+    /// How many of these have ended for their writers, behind a long item that has not come.
+    ending: usize,
     outgoing: BTreeMap<StreamId, Outgoing>,
     /// Those that wait for the lane to get shorter, or for long items to leave.
     held: Vec<StreamId>,
@@ -51,6 +54,13 @@ struct Incoming {
     large: u64,
     /// From the first long item on whose body has not come.
     held: VecDeque<Held>,
+}
+
+impl Incoming {
+    /// Whether its end has come, and waits for a long item.
+    fn is_ending(&self) -> bool {
+        matches!(self.held.back(), Some(Held::End(_)))
+    }
 }
 
 enum Held {
@@ -89,7 +99,7 @@ impl Streams {
 
     /// A call of theirs came with a stream.
     pub(super) fn announced(&mut self, call: u64) -> Result<(), Violation> {
-        if self.incoming.len() >= MOST {
+        if self.incoming.len() - self.ending >= MOST || self.ending >= MOST {
             return Err(Violation::limit("more streams than are granted"));
         }
         let id = StreamId::incoming(Part::Arguments, call);
@@ -124,7 +134,15 @@ impl Streams {
 
     /// Forgets what comes of a stream. True if there was such a one.
     pub(super) fn drop_incoming(&mut self, id: StreamId) -> bool {
-        self.incoming.remove(&id).is_some()
+        self.take_incoming(id).is_some()
+    }
+
+    fn take_incoming(&mut self, id: StreamId) -> Option<Incoming> {
+        let stream = self.incoming.remove(&id)?;
+        if stream.is_ending() {
+            self.ending -= 1;
+        }
+        Some(stream)
     }
 
     /// A call of theirs is over for its caller: so are its streams.
@@ -186,7 +204,10 @@ impl Streams {
                 events.push(Event::StreamEnd(id, frame.failure));
             }
             Some(Held::End(_)) => return Err(Violation::protocol("a second end of a stream")),
-            Some(_) => stream.held.push_back(Held::End(frame.failure)),
+            Some(_) => {
+                stream.held.push_back(Held::End(frame.failure));
+                self.ending += 1;
+            }
         }
         Ok(())
     }
@@ -265,6 +286,7 @@ impl Streams {
                 Held::End(end) => {
                     events.push(Event::StreamEnd(id, end));
                     self.incoming.remove(&id);
+                    self.ending -= 1;
                     break;
                 }
             }
@@ -300,6 +322,7 @@ impl Streams {
     /// Everything ends.
     pub(super) fn clear(&mut self) {
         self.incoming.clear();
+        self.ending = 0;
         for stream in mem::take(&mut self.outgoing).into_values() {
             self.woken.extend(stream.writer);
         }
@@ -309,7 +332,8 @@ impl Streams {
     #[cfg(any(test, fuzzing))]
     pub(super) fn check_bounds(&self) {
         let of_theirs = |id: &&StreamId| id.is_argument_of_theirs();
-        assert!(self.incoming.keys().filter(of_theirs).count() <= MOST);
+        assert!(self.incoming.keys().filter(of_theirs).count() <= 2 * MOST);
+        assert_eq!(self.incoming.values().filter(|stream| stream.is_ending()).count(), self.ending);
     }
 }
 
@@ -405,7 +429,7 @@ impl<C, I> Machine<C, I> {
 
     /// Nobody reads a stream any more.
     pub(crate) fn stop_stream(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.incoming.remove(&id) else { return };
+        let Some(stream) = self.streams.take_incoming(id) else { return };
         if self.is_ending() {
             return;
         }

@@ -342,3 +342,48 @@ fn no_more_streams_than_are_granted_are_open() {
     }
     closed(&machine, CloseCode::Limit, "more streams");
 }
+
+/// Of a stream that has ended its writer knows nothing any more, and may open another one.
+#[test]
+fn a_stream_that_has_ended_behind_a_long_item_is_not_counted_as_open() {
+    let mut machine = open();
+    lane(&mut machine, Frame::Bind(Bind { target: 1, ..bind("a") }));
+    let begin = |machine: &mut Tested, call| {
+        let header = CallHeader { call, target: 1, stream: true, ..CallHeader::default() };
+        lane(machine, Frame::Call(header, Bytes::new()));
+        assert!(machine.out.closing.is_none(), "at call {call}");
+    };
+    let leave = |machine: &mut Tested, call| {
+        machine.give_stream_room(StreamId::incoming(Part::Arguments, call), Room::WINDOW);
+        let large = Items { part: Part::Arguments, call, large: Some(100), items: Bytes::new() };
+        lane(machine, Frame::Items(large));
+        lane(machine, Frame::End(End { part: Part::Arguments, call, failure: None }));
+    };
+    begin(&mut machine, 1);
+    leave(&mut machine, 1);
+    for call in 2..=4097 {
+        begin(&mut machine, call);
+    }
+    // It has come, been given up, and been cut short: none of them is counted twice.
+    machine.body_arrived(StreamKind::Item(Part::Arguments, 1, 1), vec![0; 100].into(), &mut Vec::new());
+    for call in 2..=3 {
+        leave(&mut machine, call);
+    }
+    machine.stop_stream(StreamId::incoming(Part::Arguments, 2));
+    machine.body_failed(StreamKind::Item(Part::Arguments, 3, 1), &mut Vec::new());
+    machine.check_bounds(10_000);
+    for call in 4098..=4099 {
+        begin(&mut machine, call);
+    }
+
+    // Nor does it help to end all of them.
+    let mut machine = open();
+    lane(&mut machine, Frame::Bind(Bind { target: 1, ..bind("a") }));
+    for call in 1..=4096 {
+        begin(&mut machine, call);
+        leave(&mut machine, call);
+    }
+    let header = CallHeader { call: 4097, target: 1, stream: true, ..CallHeader::default() };
+    lane(&mut machine, Frame::Call(header, Bytes::new()));
+    closed(&machine, CloseCode::Limit, "more streams");
+}
