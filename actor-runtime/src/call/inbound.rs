@@ -112,6 +112,27 @@ impl<S: ReplySink> InboundCall<S> {
         }
     }
 
+    /// The caller is gone, and may come back for what a handler has: the call is over only if none has it.
+    pub(crate) fn abandon_waiting(&self) {
+        self.abandon_at(|stage| stage == Stage::Waiting);
+    }
+
+    /// The caller is gone; the call is over if it has come so far.
+    fn abandon_at(&self, ends: impl FnOnce(Stage) -> bool) {
+        let mut state = lock(&self.state);
+        let stage = state.phase.stage();
+        if state.phase.is_accepted() || !ends(stage) {
+            return;
+        }
+        let Some(ended) = state.phase.end() else { return };
+        state.body = None;
+        let stream = state.stream.take();
+        drop(state);
+        drop(stream);
+        self.sink.abandoned(stage);
+        ended.notify();
+    }
+
     /// Ends it with a stream.
     fn begin(&self, stream: Outgoing) {
         let mut state = lock(&self.state);
@@ -176,18 +197,7 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
     }
 
     fn abandon(&self) {
-        let mut state = lock(&self.state);
-        if state.phase.is_accepted() {
-            return;
-        }
-        let stage = state.phase.stage();
-        let Some(ended) = state.phase.end() else { return };
-        state.body = None;
-        let stream = state.stream.take();
-        drop(state);
-        drop(stream);
-        self.sink.abandoned(stage);
-        ended.notify();
+        self.abandon_at(|_| true);
     }
 
     /// Nobody in this process waits for it.

@@ -161,6 +161,28 @@ fn an_inbound_call_is_answered_at_most_once() {
     });
 }
 
+/// What a handler has goes on, though its connection is lost; what waits does not begin after that.
+#[test]
+fn a_call_that_its_caller_may_come_back_for_runs_to_its_end_or_is_not_run() {
+    loom::model(|| {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let head = CallHead::new(&SHARED, "sample".into());
+        let call = Arc::new(InboundCall::new(head, bytes::Bytes::new(), None, Count(sent.clone())));
+        let loses = thread::spawn({
+            let call = call.clone();
+            move || call.abandon_waiting()
+        });
+        let claimed = take_request::<Sample>(&*call).is_some();
+        if claimed {
+            assert!(call.park_turn(std::task::Waker::noop()), "it is not cut off");
+            accept_response::<Sample>(&*call, Number(8), usize::MAX, true).expect("a number");
+        }
+        loses.join().expect("no panic");
+        assert_eq!(call.stage(), Stage::Over);
+        assert_eq!(sent.load(SeqCst), usize::from(claimed));
+    });
+}
+
 /// Ends when the call does, by a place of its own, which it gives up when it is dropped.
 struct Watcher {
     call: Arc<dyn AnyCall>,

@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Introduced, Link, Progress, served::Inbound};
+use super::{
+    Introduced, Link, Progress,
+    served::{self, Inbound},
+};
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind},
     node::Node,
@@ -21,7 +24,7 @@ use crate::{
     sync::lock,
 };
 
-pub(super) type Happened = Event<super::Sent, Weak<dyn AnyCall>>;
+pub(super) type Happened = Event<super::Sent, Weak<served::Call>>;
 pub(super) type Events = Vec<Happened>;
 
 impl Link {

@@ -4,7 +4,7 @@ use std::sync::{TryLockError, Weak, atomic::Ordering};
 
 use super::{Link, Progress, Sent};
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind, Stage},
+    call::{AnyCall, Delivery, Failure, FailureKind},
     proto::{CloseCode, Lost},
 };
 
@@ -80,9 +80,10 @@ impl Link {
         for call in served.iter().filter_map(Weak::upgrade) {
             // What runs and is remembered goes on to its end: another attempt may come to ask for it. What waits is run by
             // that attempt: else a caller that comes and goes would have more calls wait than it was granted.
-            let asked_for = call.head().number != 0 && call.head().method.dedup;
-            if !asked_for || call.stage() == Stage::Waiting {
-                AnyCall::abandon(&*call);
+            if call.head().number != 0 && call.head().method.dedup {
+                call.abandon_waiting();
+            } else {
+                call.abandon();
             }
         }
     }

@@ -36,7 +36,7 @@ pub(crate) use served::Accept;
 use super::signal::Signal;
 use crate::{
     actor_id::{ActorId, NodeId},
-    call::{AnyCall, Failure},
+    call::Failure,
     cork::Flush,
     names::Address,
     node::{Node, WeakNode},
@@ -104,7 +104,7 @@ impl Arriving {
 /// By the name and, where it is known, the registration.
 type Bindings = HashMap<(Arc<str>, Option<ActorId>), Weak<Binding>>;
 
-type Wire = Machine<Sent, Weak<dyn AnyCall>>;
+type Wire = Machine<Sent, Weak<served::Call>>;
 
 /// How far the connection has come.
 #[derive(Clone, Debug)]

@@ -52,8 +52,11 @@ struct Bound {
     account: Arc<Account>,
     target: Option<Arc<dyn Target>>,
     /// Calls that arrived together, with their numbers.
-    arrived: Vec<(u64, Arc<dyn AnyCall>)>,
+    arrived: Vec<(u64, Arc<Call>)>,
 }
+
+/// A call of the other side.
+pub(super) type Call = InboundCall<Served>;
 
 /// The way back of one call.
 pub(crate) struct Served {
@@ -250,7 +253,7 @@ impl Inbound {
             for call in left {
                 call.abandon();
             }
-            let refused = target.admit_all(&mut arrived.drain(..).map(|(_, call)| call));
+            let refused = target.admit_all(&mut arrived.drain(..).map(|(_, call)| call as Arc<dyn AnyCall>));
             bound.arrived = arrived;
             for refused in refused {
                 again(node, link, bound, refused);
