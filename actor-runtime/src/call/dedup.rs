@@ -7,9 +7,12 @@
 //! of a call up to that number is not run, since nobody knows any more whether it was. One beyond it never came. The first
 //! attempt of a call may also come after another one was run, by a connection that its caller has given up: calls that were
 //! run by another attempt are known until they are too old, with or without their replies.
+//!
+//! Of so many nodes it is kept what was forgotten, and no more. A node's id is what it says it is; so who has proved one
+//! identity and has more nodes than anybody else pays for it, with what is known of its own.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, btree_map},
     time::Duration,
 };
 
@@ -37,7 +40,7 @@ pub(crate) struct Window {
     pub(crate) age: Duration,
 }
 
-/// Of so many callers' nodes it is remembered what was forgotten.
+/// Of so many callers' nodes it is remembered what was forgotten, whoever they are.
 const CALLERS: usize = 4096;
 
 /// The memory. `W` is where another attempt's reply goes.
@@ -53,10 +56,63 @@ struct State<W> {
     /// Those whose first attempt may still come, without their replies.
     without_reply: VecDeque<(Instant, Key)>,
     bytes: usize,
-    /// The highest number of each caller that was forgotten.
-    forgotten: BTreeMap<Origin, u64>,
+    forgotten: Forgotten,
+}
+
+/// What fell out of the memory.
+#[derive(Default)]
+struct Forgotten {
+    callers: BTreeMap<Option<Peer>, Nodes>,
+    /// How many nodes these have.
+    nodes: usize,
     /// Callers themselves were forgotten.
     callers_forgotten: bool,
+}
+
+/// The nodes of one identity.
+struct Nodes {
+    /// The highest number of each that was forgotten.
+    highest: BTreeMap<NodeId, u64>,
+    /// Nodes themselves were forgotten.
+    nodes_forgotten: bool,
+}
+
+impl Forgotten {
+    fn add(&mut self, ((peer, node), number): Key) {
+        let nodes_forgotten = self.callers_forgotten;
+        let nodes = || Nodes { highest: BTreeMap::new(), nodes_forgotten };
+        let before = self.callers.entry(peer).or_insert_with(nodes).highest.entry(node);
+        if let btree_map::Entry::Vacant(_) = before {
+            self.nodes += 1;
+        }
+        let highest = before.or_default();
+        *highest = number.max(*highest);
+        if self.nodes > CALLERS {
+            self.shrink();
+        }
+    }
+
+    /// Lets go of a node, of the identity that has the most.
+    fn shrink(&mut self) {
+        let Some((peer, nodes)) = self.callers.iter_mut().max_by_key(|(_, nodes)| nodes.highest.len()) else {
+            return;
+        };
+        self.nodes -= 1;
+        if nodes.highest.len() > 1 {
+            nodes.highest.pop_first();
+            nodes.nodes_forgotten = true;
+            return;
+        }
+        let peer = peer.clone();
+        self.callers.remove(&peer);
+        self.callers_forgotten = true;
+    }
+
+    fn has(&self, ((peer, node), number): &Key) -> bool {
+        self.callers.get(peer).map_or(self.callers_forgotten, |nodes| {
+            nodes.highest.get(node).map_or(nodes.nodes_forgotten, |highest| number <= highest)
+        })
+    }
 }
 
 enum Entry<W> {
@@ -95,8 +151,7 @@ impl<W> Dedup<W> {
             ended: VecDeque::new(),
             without_reply: VecDeque::new(),
             bytes: 0,
-            forgotten: BTreeMap::new(),
-            callers_forgotten: false,
+            forgotten: Forgotten::default(),
         };
         Self { state: Mutex::new(state), window }
     }
@@ -111,7 +166,7 @@ impl<W> Dedup<W> {
     ) -> Attempt {
         let mut state = lock(&self.state);
         state.forget(now, self.window);
-        let is_forgotten = state.is_forgotten(&key);
+        let is_forgotten = state.forgotten.has(&key);
         match state.calls.get_mut(&key) {
             Some(Entry::Running { waiting, .. }) if waiting.len() >= WAITING => {
                 let detail = format!("{WAITING} attempts of this call wait for its reply already");
@@ -180,18 +235,8 @@ impl<W> State<W> {
                     self.without_reply.push_back((at, key.clone()));
                 }
             }
-            let (caller, number) = key;
-            let highest = self.forgotten.entry(caller).or_default();
-            *highest = number.max(*highest);
-            if self.forgotten.len() > CALLERS {
-                self.forgotten.pop_first();
-                self.callers_forgotten = true;
-            }
+            self.forgotten.add(key);
         }
-    }
-
-    fn is_forgotten(&self, (caller, number): &Key) -> bool {
-        self.forgotten.get(caller).map_or(self.callers_forgotten, |highest| number <= highest)
     }
 }
 
@@ -321,5 +366,50 @@ mod tests {
         assert_eq!(lock(&memory.state).calls.len(), 1, "the one that runs");
         let state = lock(&memory.state);
         assert_eq!((state.bytes, state.ended.len()), (0, 0));
+    }
+
+    /// Has so many nodes of this identity make a call each.
+    fn called_by(memory: &Dedup<u32>, now: Instant, peer: &str, nodes: std::ops::Range<u64>) {
+        for node in nodes {
+            let key = ((Some(Peer::named(peer)), NodeId(node)), 1);
+            assert_eq!(attempt(memory, now, key.clone(), false), "run");
+            memory.ended(now, &key, &reply(1));
+        }
+    }
+
+    /// A node's id costs nothing.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_many_nodes_has_what_is_known_of_its_own_forgotten_and_of_nobody_else_s() {
+        let (memory, now) = (Dedup::new(WINDOW), clock::now());
+        let key = |peer: &str, node, number| ((Some(Peer::named(peer)), NodeId(node)), number);
+        called_by(&memory, now, "actor://test/a", 0..1);
+        called_by(&memory, now, "actor://test/many", 0..CALLERS as u64 + 10);
+        assert_eq!(attempt(&memory, now, key("actor://test/a", 0, 1), true), "unknown", "it is still known");
+        assert_eq!(attempt(&memory, now, key("actor://test/a", 0, 2), true), "run", "it never came before");
+        assert_eq!(
+            attempt(&memory, now, key("actor://test/b", 0, 1), true),
+            "run",
+            "nor did another caller's"
+        );
+        assert_eq!(attempt(&memory, now, key("actor://test/many", 99_999, 1), true), "unknown");
+        assert!(lock(&memory.state).forgotten.nodes <= CALLERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_more_identities_than_are_kept_nothing_is_run_twice() {
+        let (memory, now) = (Dedup::new(WINDOW), clock::now());
+        let many = CALLERS as u64 + 10;
+        for caller in 0..many {
+            called_by(&memory, now, &format!("actor://test/{caller:05}"), 0..1);
+        }
+        let state = lock(&memory.state);
+        assert_eq!((state.forgotten.nodes, state.forgotten.callers.len()), (CALLERS, CALLERS));
+        drop(state);
+        // Also one that has come again since.
+        for again in 0..many {
+            let peer = Some(Peer::named(&format!("actor://test/{again:05}")));
+            called_by(&memory, now, &format!("actor://test/{again:05}"), 1..2);
+            assert_ne!(attempt(&memory, now, ((peer, NodeId(0)), 1), true), "run");
+        }
     }
 }
