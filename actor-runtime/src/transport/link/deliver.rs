@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    Introduced, Link, Progress,
+    Introduced, Link, Progress, Wire,
     served::{self, Inbound},
 };
 use crate::{
@@ -30,20 +30,29 @@ pub(super) type Events = Vec<Happened>;
 impl Link {
     /// Frames of the control stream came.
     pub(crate) fn control(&self, frames: &mut Vec<Frame>) {
-        let mut arriving = lock(&self.arriving);
-        let events = &mut arriving.events;
-        self.with(|machine| {
+        self.arrives(|machine, events| {
             for frame in frames.drain(..) {
                 machine.control(frame, events);
             }
         });
-        self.tell(events);
     }
 
     /// Frames of the lane came.
     pub(crate) fn lane(&self, frames: &mut Vec<Frame>) {
         let mut arriving = lock(&self.arriving);
         self.take_in(frames, &mut arriving.events);
+        drop(arriving);
+        self.read_left();
+    }
+
+    /// Something came: the machine takes it, and what it makes of it is told.
+    fn arrives(&self, take: impl FnOnce(&mut Wire, &mut Events)) {
+        let mut arriving = lock(&self.arriving);
+        let events = &mut arriving.events;
+        self.with(|machine| take(machine, events));
+        self.tell(events);
+        drop(arriving);
+        self.read_left();
     }
 
     /// The lane's frames, by the one who has the right to.
@@ -104,17 +113,11 @@ impl Link {
     }
 
     pub(crate) fn body_arrived(&self, kind: StreamKind, body: Bytes) {
-        let mut arriving = lock(&self.arriving);
-        let events = &mut arriving.events;
-        self.with(|machine| machine.body_arrived(kind, body, events));
-        self.tell(events);
+        self.arrives(|machine, events| machine.body_arrived(kind, body, events));
     }
 
     pub(crate) fn body_failed(&self, kind: StreamKind) {
-        let mut arriving = lock(&self.arriving);
-        let events = &mut arriving.events;
-        self.with(|machine| machine.body_failed(kind, events));
-        self.tell(events);
+        self.arrives(|machine, events| machine.body_failed(kind, events));
     }
 
     /// What there is to be sent; parks the waker if there is nothing.

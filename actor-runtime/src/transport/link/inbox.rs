@@ -4,12 +4,18 @@
 //! one thread fills, another reads and frees is dear, and so is a task that is woken from a thread of another runtime. So
 //! the thread that sees to the network only moves bytes then, and what is made of them is made where it is used.
 
-use std::{pin::pin, sync::atomic::Ordering};
+use std::{
+    pin::pin,
+    sync::{TryLockError, atomic::Ordering},
+};
 
 use tokio::sync::futures::Notified;
 
 use super::{Arriving, Link};
-use crate::{proto::RawFrames, sync::lock};
+use crate::{
+    proto::RawFrames,
+    sync::{MutexGuard, lock},
+};
 
 /// What came on the lane and was not read yet.
 #[derive(Default)]
@@ -17,6 +23,8 @@ pub(super) struct Inbox {
     frames: RawFrames,
     /// The relay is to read it.
     relayed: bool,
+    /// Whoever tells what arrived is to read it too: somebody was here meanwhile who could not.
+    left: bool,
 }
 
 /// With so many bytes in the inbox no more are taken from the connection.
@@ -53,11 +61,15 @@ impl Link {
 
     /// Reads what is in the inbox. False if nothing was, and then whoever puts something in sees to it again.
     pub(super) fn read(&self) -> bool {
-        let mut arriving = lock(&self.arriving);
+        self.read_by(lock(&self.arriving))
+    }
+
+    fn read_by(&self, mut arriving: MutexGuard<'_, Arriving>) -> bool {
         let Arriving { frames, events } = &mut *arriving;
         let mut raw = {
             let mut inbox = lock(&self.inbox);
             inbox.relayed &= inbox.frames.count() > 0;
+            inbox.left = false;
             std::mem::take(&mut inbox.frames)
         };
         let any = raw.count() > 0;
@@ -90,6 +102,30 @@ impl Link {
         while self.read() {}
     }
 
+    /// Reads whatever is in the inbox, or leaves it to whoever is telling what arrived: that may be the one who asks, by
+    /// what is dropped with a call.
+    pub(super) fn read_or_leave(&self) {
+        lock(&self.inbox).left = true;
+        loop {
+            let arriving = match self.arriving.try_lock() {
+                Ok(arriving) => arriving,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // Who has it comes to `inbox` once it has let go of it.
+                Err(TryLockError::WouldBlock) => return,
+            };
+            if !self.read_by(arriving) {
+                return;
+            }
+        }
+    }
+
+    /// Reads what somebody has left.
+    pub(super) fn read_left(&self) {
+        if lock(&self.inbox).left {
+            self.read_all();
+        }
+    }
+
     /// Ends when the lane was read again.
     pub(crate) fn lane_moved(&self) -> Notified<'_> {
         self.lane_moved.notified()
@@ -110,7 +146,11 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{
+        sync::{Arc, mpsc},
+        thread,
+        time::Duration,
+    };
 
     use bytes::BytesMut;
     use futures::FutureExt;
@@ -206,5 +246,56 @@ mod tests {
         assert!(link.lane_came(&mut frames(1, 100)));
         link.read_all();
         assert_eq!(known(&link), 100);
+    }
+
+    /// Runs it on a thread of its own; it does not wait for what this thread holds.
+    #[expect(clippy::disallowed_methods, reason = "a thread that waits for ever is not to be joined")]
+    fn goes_on(act: impl FnOnce() + Send + 'static) {
+        let (done, waits) = mpsc::channel();
+        thread::spawn(move || {
+            act();
+            done.send(())
+        });
+        waits.recv_timeout(Duration::from_secs(10)).expect("it waits for who tells what arrived");
+    }
+
+    /// What is dropped with a call may be the last that held its node.
+    #[tokio::test]
+    async fn who_tells_what_arrived_may_end_the_node_though_more_has_come() {
+        let node = Node::builder().build().unwrap();
+        let link = link(&node);
+        let telling = lock(&link.arriving);
+        assert!(link.lane_came(&mut frames(1, 100)));
+        goes_on(move || node.links().close("its node was dropped"));
+        drop(telling);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a thread that waits for ever is not to be joined")]
+    fn what_nobody_else_will_read_is_read_by_who_was_telling_what_arrived() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (node, link) = runtime.block_on(async {
+            let node = Node::builder().build().unwrap();
+            let link = link(&node);
+            assert!(link.lane_came(&mut frames(1, 100)));
+            (node, link)
+        });
+        // Somebody tells of another frame, and is held up where it is told.
+        let held = lock(&link.inbound);
+        let telling = thread::spawn({
+            let link = link.clone();
+            move || {
+                let bind = Bind { target: 101, namespace: "default".into(), name: "b".into(), actor: None };
+                link.lane(&mut vec![Frame::Bind(bind)]);
+            }
+        });
+        while link.arriving.try_lock().is_ok() {
+            thread::yield_now();
+        }
+        goes_on(move || drop(runtime));
+        drop(held);
+        telling.join().unwrap();
+        assert_eq!(known(&link), 101);
+        drop(node);
     }
 }

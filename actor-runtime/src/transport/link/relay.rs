@@ -84,7 +84,7 @@ impl Relay {
         let parked = state.parked.take();
         drop(state);
         for link in links {
-            link.read_all();
+            link.read_or_leave();
         }
         if let Some(parked) = parked {
             parked.wake();
@@ -110,7 +110,7 @@ struct Reading(VecDeque<Arc<Link>>);
 impl Drop for Reading {
     fn drop(&mut self) {
         for link in &self.0 {
-            link.read_all();
+            link.read_or_leave();
             link.flush();
         }
     }
