@@ -46,7 +46,7 @@ use slab::Slab;
 use tokio::time::Instant;
 
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind, Refused, Stage, StopReason},
+    call::{AnyCall, CallHead, Delivery, Failure, FailureKind, Refused, Stage, StopReason},
     node::clock,
     service::Access,
     sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
@@ -434,7 +434,8 @@ impl Mailbox {
         drop(state);
         accept(promoted);
         for (call, in_front) in expired {
-            call.expire(&mut |stage| deadline_exceeded(&*call, stage, in_front.as_deref()));
+            let late = Late::of(&*call, in_front.as_deref());
+            call.expire(&mut |stage| late.at(stage));
         }
         next
     }
@@ -636,26 +637,39 @@ fn wake(receiver: Option<Waker>) {
     }
 }
 
-/// The failure of a call that ran out of time here, saying who it waited for.
-fn deadline_exceeded(call: &dyn AnyCall, stage: Stage, in_front: Option<&dyn AnyCall>) -> Failure {
-    let head = call.head();
-    let hops = head.chain.as_ref().map(|link| link.hops()).unwrap_or_default();
-    let (delivery, detail) = match (stage, in_front) {
-        (Stage::Running, _) => {
-            let waits = head.waits_for().map(|hop| format!("; it was waiting for {hop}")).unwrap_or_default();
-            (Delivery::Unknown, format!("its turn did not end in time{waits}"))
-        }
-        (_, Some(running)) => {
-            let head = running.head();
-            let waits =
-                head.waits_for().map(|hop| format!(", which was waiting for {hop}")).unwrap_or_default();
-            (Delivery::NotDelivered, format!("it was still queued behind a turn of {}{waits}", head.method))
-        }
-        (_, None) => (Delivery::NotDelivered, "it was still queued".to_owned()),
-    };
-    let bound = "; its server allows it less time than its caller gave it (`Config::max_deadline`)";
-    let detail = if head.clamped { detail + bound } else { detail };
-    Failure::new(FailureKind::DeadlineExceeded, delivery, detail).with_hops(hops)
+/// The failures of a call that ran out of time here, saying who it waited for.
+struct Late {
+    queued: Failure,
+    running: Failure,
+}
+
+impl Late {
+    fn of(call: &dyn AnyCall, in_front: Option<&dyn AnyCall>) -> Self {
+        let head = call.head();
+        let late = |delivery, mut detail: String| {
+            if head.clamped {
+                detail += "; its server allows it less time than its caller gave it (`Config::max_deadline`)";
+            }
+            let hops = head.chain.as_ref().map(|link| link.hops()).unwrap_or_default();
+            Failure::new(FailureKind::DeadlineExceeded, delivery, detail).with_hops(hops)
+        };
+        let waits = |head: &CallHead, text: &str| {
+            head.waits_for().map(|hop| format!("{text} waiting for {hop}")).unwrap_or_default()
+        };
+        let queued = match in_front.map(AnyCall::head) {
+            Some(running) => {
+                let waits = waits(running, ", which was");
+                format!("it was still queued behind a turn of {}{waits}", running.method)
+            }
+            None => "it was still queued".to_owned(),
+        };
+        let running = format!("its turn did not end in time{}", waits(head, "; it was"));
+        Self { queued: late(Delivery::NotDelivered, queued), running: late(Delivery::Unknown, running) }
+    }
+
+    fn at(&self, stage: Stage) -> Failure {
+        if stage == Stage::Running { self.running.clone() } else { self.queued.clone() }
+    }
 }
 
 #[cfg(all(test, actor_loom))]

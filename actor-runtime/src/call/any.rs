@@ -23,7 +23,8 @@ pub trait AnyCall: Any + Send + Sync {
     /// How far it has come.
     fn stage(&self) -> Stage;
 
-    /// Ends it with the failure that suits its stage. Nothing happens if it is over already.
+    /// Ends it with the failure that suits its stage. Nothing happens if it is over already. `failure` is called under the
+    /// call's lock: it takes no lock and runs no code of users.
     fn fail(&self, failure: &mut dyn FnMut(Stage) -> Failure);
 
     /// As [`fail`](Self::fail), for a caller whose time is over: what was accepted has no part in that.

@@ -16,7 +16,8 @@
 //! 3. A call is claimed for running at most once, and never when it is over.
 //! 4. A oneway call is accepted at most once, and not when it is over. From then on its caller knows one end, and the call
 //!    another: see `oneway`.
-//! 5. No waker is woken and no user value is dropped while a lock is held.
+//! 5. No waker is woken and no user value is dropped while a lock is held. The failure that `AnyCall::fail` and `expire` ask
+//!    for is made under the call's lock, so that it suits the stage: what makes it takes no lock and runs no code of users.
 
 mod any;
 mod chain;

@@ -430,6 +430,23 @@ impl Reroute for Gate {
     }
 }
 
+impl Gate {
+    /// For a call whose time was over while it waited here, after an attempt that ended so.
+    fn not_found_in_time(&self, told: Option<Failure>) -> Failure {
+        let late = |detail| Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail);
+        // Code of a user's, and calls of others are to be ended behind this one.
+        let resolver = catch_unwind(AssertUnwindSafe(|| format!("{:?}", self.target.resolver)));
+        let resolver = resolver.unwrap_or_else(|_| "a resolver whose `Debug` panics".to_owned());
+        let detail = format!("{:?} was still being looked up by {resolver}", self.target.name);
+        match told {
+            // It was tried before, and that failure leaves more open.
+            Some(told) if told.delivery() != Delivery::NotDelivered => told,
+            Some(told) => late(format!("{detail}, after an attempt that failed: {told}")),
+            None => late(detail),
+        }
+    }
+}
+
 impl Sweep for Gate {
     fn sweep(&self, now: Instant) -> Option<Instant> {
         let mut state = lock(&self.state);
@@ -447,19 +464,8 @@ impl Sweep for Gate {
         state.watched = next.is_some();
         drop(state);
         for (call, told) in expired {
-            call.fail(&mut |_| {
-                let detail =
-                    format!("{:?} was still being looked up by {:?}", self.target.name, self.target.resolver);
-                match &told {
-                    // It was tried before, and that failure leaves more open.
-                    Some(told) if told.delivery() != Delivery::NotDelivered => told.clone(),
-                    Some(told) => {
-                        let detail = format!("{detail}, after an attempt that failed: {told}");
-                        Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail)
-                    }
-                    None => Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail),
-                }
-            });
+            let failure = self.not_found_in_time(told);
+            call.fail(&mut |_| failure.clone());
         }
         next
     }

@@ -57,7 +57,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sync::{Mutex, lock};
+    use crate::sync::{AtomicBool, Mutex, Ordering, lock};
 
     struct Holder {
         deadlines: Mutex<Vec<Instant>>,
@@ -111,6 +111,51 @@ mod tests {
         tokio::select! {
             () = task => unreachable!("the sweeper never ends"),
             () = check => {}
+        }
+    }
+
+    /// Panics in its first sweep.
+    struct Stumbles(Holder, AtomicBool);
+
+    impl Sweep for Stumbles {
+        fn sweep(&self, now: Instant) -> Option<Instant> {
+            assert!(self.1.swap(true, Ordering::Relaxed), "it stumbles");
+            self.0.sweep(now)
+        }
+
+        fn next(&self) -> Option<Instant> {
+            self.0.next()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_that_panics_is_made_again_and_keeps_nobody_else_s_from_being_made() {
+        let start = super::super::clock::now();
+        let deadlines = Arc::new(Deadlines::new(start));
+        let (expired, mut events) = tokio::sync::mpsc::unbounded_channel();
+        let holder = |at| Holder {
+            deadlines: Mutex::new(vec![start + Duration::from_millis(at)]),
+            expired: expired.clone(),
+        };
+        let holders: [Arc<dyn Sweep>; 3] = [
+            Arc::new(holder(30)),
+            Arc::new(Stumbles(holder(10), AtomicBool::new(false))),
+            Arc::new(holder(10)),
+        ];
+        for holder in &holders {
+            deadlines.watch(&Arc::downgrade(holder));
+        }
+        let check = async {
+            for within in [10, 30, 60] {
+                let at = events.recv().await.expect("the holders live");
+                let late = at.saturating_duration_since(start + Duration::from_millis(within));
+                assert!(late <= Duration::from_millis(1), "{late:?} after {within} ms");
+            }
+        };
+        tokio::select! {
+            () = deadlines.run() => unreachable!("the sweeper never ends"),
+            () = check => {}
+            () = super::super::clock::sleep_until(start + Duration::from_secs(1)) => panic!("a deadline was missed"),
         }
     }
 

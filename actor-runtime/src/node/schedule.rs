@@ -11,13 +11,23 @@
 //! call that is pushed to a holder before the holder is on the list, by somebody else than the one who puts it there,
 //! may be missed by a sweep in between; so whoever puts a holder on the list looks at all its deadlines afterwards.
 //!
-//! No lock is held while a holder is swept: what ends there runs wakers and drops arguments, and these may make calls.
+//! No lock is held while a holder is swept: what ends there runs wakers and drops arguments, and these may make calls. One
+//! lock is another's: `AnyCall::fail` and `expire` make their failure under that of the call, so what a holder gives them
+//! takes no lock and runs no code of users; it says what it has learnt before. A sweep that panics all the same is begun
+//! again a little later, and is nobody else's.
 
-use std::sync::{Arc, Weak};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::{
+    panics::text_of,
+    sync::{AtomicU64, Mutex, Ordering, lock},
+};
 
 /// Somebody who holds calls that may run out of time.
 pub(crate) trait Sweep: Send + Sync {
@@ -44,6 +54,9 @@ struct Watched {
 
 const SWEEPING: u64 = u64::MAX;
 const PRUNE_FROM: usize = 64;
+
+/// How long a holder whose sweep panicked is left alone.
+const AFTER_PANIC: Duration = Duration::from_millis(50);
 
 impl Schedule {
     pub(super) fn new(epoch: Instant) -> Self {
@@ -84,7 +97,7 @@ impl Schedule {
     pub(super) fn next(&self) -> Option<Instant> {
         match self.next.load(Ordering::SeqCst) {
             SWEEPING => None,
-            at => Some(self.epoch + std::time::Duration::from_nanos(at)),
+            at => Some(self.epoch + Duration::from_nanos(at)),
         }
     }
 
@@ -96,7 +109,7 @@ impl Schedule {
         drop(watched);
         let mut next = SWEEPING;
         holders.retain(|holder| {
-            let wanted = holder.upgrade().and_then(|holder: Arc<dyn Sweep>| holder.sweep(now));
+            let wanted = holder.upgrade().and_then(|holder| sweep_one(&holder, now));
             next = wanted.map_or(next, |wanted| next.min(self.since_epoch(wanted)));
             wanted.is_some()
         });
@@ -116,6 +129,14 @@ impl Schedule {
     pub(super) fn watched(&self) -> usize {
         lock(&self.watched).holders.len()
     }
+}
+
+fn sweep_one(holder: &Arc<dyn Sweep>, now: Instant) -> Option<Instant> {
+    catch_unwind(AssertUnwindSafe(|| holder.sweep(now))).unwrap_or_else(|panic| {
+        tracing::error!(message = %text_of(&*panic), "what ends with a deadline panicked");
+        // It has not said what it wants, and counts on being looked after.
+        Some(now + AFTER_PANIC)
+    })
 }
 
 #[cfg(all(test, actor_loom))]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "an actor of a test may panic as the test may")]
 
 use std::{
+    fmt,
     panic::panic_any,
     pin::pin,
     sync::{
@@ -266,6 +267,55 @@ fn a_resolver_that_panics_fails_the_calls_that_wait_and_no_later_one() {
         let failure = bench.take(Fuse::default()).await.unwrap_err();
         assert_eq!((failure.kind(), failure.delivery()), (FailureKind::Stopped, Delivery::NotDelivered));
         bench.take(Fuse::default()).await.unwrap();
+    });
+}
+
+/// Never gives an answer, and cannot be written.
+#[derive(Clone)]
+struct Unspeakable;
+
+impl fmt::Debug for Unspeakable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic_any("it has no words")
+    }
+}
+
+impl Resolver for Unspeakable {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a Namespace,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<ResolveResult, ResolveError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn watch(&self, _: &Namespace, _: &str) -> BoxStream<'static, Result<ResolveResult, ResolveError>> {
+        Box::pin(stream::pending())
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the bound is a bound of time")]
+fn a_resolver_that_panics_where_it_is_written_keeps_no_deadline_from_being_kept() {
+    on_each_path(async |fixture| {
+        let known = bench(fixture);
+        let within = Duration::from_secs(1);
+        let test = async {
+            fixture.script.seen("held begins").await;
+            let lost = BenchClient::on(&fixture.node, &Unspeakable, "bench");
+            let lost = [(); 2].map(|()| lost.take(Fuse::default()).timeout(within));
+            let ends =
+                futures::future::join(futures::future::join_all(lost), known.hold("b").timeout(within));
+            let (lost, queued) = tokio::time::timeout(2 * within, ends).await.expect("deadlines are kept");
+            for end in lost.into_iter().chain([queued]) {
+                let failure = end.unwrap_err();
+                let what = (failure.kind(), failure.delivery());
+                assert_eq!(what, (FailureKind::DeadlineExceeded, Delivery::NotDelivered), "{failure}");
+            }
+            fixture.script.open("held");
+        };
+        let (held, ()) = tokio::join!(known.hold("held"), test);
+        held.unwrap();
     });
 }
 
