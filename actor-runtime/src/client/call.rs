@@ -154,9 +154,14 @@ impl<O> Call<O> {
         self.call.head().deadline
     }
 
-    /// Ends it with this failure, unless it has ended meanwhile.
-    pub(super) fn cut_off(mut self, failure: &Failure) -> O {
+    /// Ends it with this failure, unless it has ended meanwhile, or something else is known of it.
+    pub(super) fn cut_off(mut self, failure: Failure) -> O {
         self.progress = Progress::Ended;
+        let failure = match self.gate.take_back(&self.call) {
+            None => failure,
+            Some(Some(told)) if told.delivery() != Delivery::NotDelivered => told,
+            Some(_) => Failure::new(failure.kind(), Delivery::NotDelivered, failure.detail()),
+        };
         self.call.expire(&mut |_| failure.clone());
         self.call.locate(&self.gate.endpoint());
         (self.finish)(&*self.call)

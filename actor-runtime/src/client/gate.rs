@@ -255,6 +255,17 @@ impl Gate {
         }
     }
 
+    /// Takes back a call that waits here, which is not sent then, and gives how the last attempt ended if there was one.
+    /// `None` if the call is not here.
+    pub(super) fn take_back(&self, call: &Arc<dyn AnyCall>) -> Option<Option<Failure>> {
+        let mut state = lock(&self.state);
+        let same = |queued: &Queued| std::ptr::addr_eq(Arc::as_ptr(&queued.call), Arc::as_ptr(call));
+        let at = state.queue.iter().position(same)?;
+        let queued = state.queue.remove(at)?;
+        drop(state);
+        Some(queued.tried.map(|tried| tried.told().clone()))
+    }
+
     /// Whether a call has ever come back well.
     pub(super) fn was_reached(&self) -> bool {
         self.reached.load(Ordering::Relaxed)

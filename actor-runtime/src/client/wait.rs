@@ -32,6 +32,6 @@ impl<O> Call<O> {
         let detail = "its deadline has passed, and the client's node has not ended it: does its tokio runtime run? A \
                       current-thread runtime runs inside of `block_on` only; `Node::builder().build_blocking()` makes a \
                       node with a runtime of its own";
-        self.cut_off(&Failure::new(FailureKind::DeadlineExceeded, Delivery::Unknown, detail))
+        self.cut_off(Failure::new(FailureKind::DeadlineExceeded, Delivery::Unknown, detail))
     }
 }

@@ -229,8 +229,23 @@ fn a_runtime_that_nobody_runs_is_no_hang() {
     let probe = ProbeClient::on(&node, &FixedResolver::new([("p", "127.0.0.1:9")]), "p");
     let (end, seconds) = seconds(|| probe.add(1).timeout(Duration::from_millis(100)).wait());
     let failure = end.unwrap_err();
-    assert_eq!((failure.kind(), failure.delivery()), (FailureKind::DeadlineExceeded, Delivery::Unknown));
+    // Nobody has looked for the way: it was not sent.
+    assert_eq!((failure.kind(), failure.delivery()), (FailureKind::DeadlineExceeded, Delivery::NotDelivered));
     assert!(failure.detail().contains("build_blocking") && seconds < 1.0, "{failure} after {seconds} s");
+}
+
+#[test]
+fn a_call_that_was_sent_before_nobody_ran_the_runtime_may_have_been_delivered() {
+    let elsewhere = Elsewhere::new();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let probe = runtime.block_on(async {
+        let node = Node::builder().trust(trust("client")).build().unwrap();
+        let probe = elsewhere.client(&node);
+        probe.add(1).await.unwrap();
+        probe
+    });
+    let failure = probe.exclusive("held").timeout(Duration::from_millis(100)).wait().unwrap_err();
+    assert_eq!((failure.kind(), failure.delivery()), (FailureKind::DeadlineExceeded, Delivery::Unknown));
 }
 
 #[test]
