@@ -20,6 +20,7 @@ mod carried;
 
 use std::{
     any::Any,
+    collections::BTreeSet,
     fmt,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -305,30 +306,32 @@ pub(crate) struct Begun {
     pub(crate) refused: Option<Failure>,
 }
 
-/// Which of the layers stand around a call: a bit each. All beyond the 63rd share the last one: if one of them wants to
-/// stand there, all do.
-#[derive(Clone, Copy, Debug, Default)]
+/// Which of the layers stand around a call: a bit each, and a number for those that have none.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Around {
     bits: u64,
-    at: u32,
+    beyond: BTreeSet<usize>,
+    at: usize,
 }
 
 impl Around {
-    const LAST: usize = 63;
-
     fn add(&mut self, at: usize) {
-        self.bits |= 1 << at.min(Self::LAST);
+        if at < u64::BITS as usize {
+            self.bits |= 1 << at;
+        } else {
+            self.beyond.insert(at);
+        }
     }
 
-    pub(crate) fn is_empty(self) -> bool {
-        self.bits == 0
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bits == 0 && self.beyond.is_empty()
     }
 
     /// Whether the next one stands around the call.
     fn next(&mut self) -> bool {
-        let stands = self.bits >> self.at & 1 == 1;
-        self.at = (self.at + 1).min(Self::LAST as u32);
-        stands
+        let at = self.at;
+        self.at += 1;
+        if at < u64::BITS as usize { self.bits >> at & 1 == 1 } else { self.beyond.contains(&at) }
     }
 }
 
@@ -352,13 +355,35 @@ pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, Box<dyn An
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::sample;
 
-    #[test]
-    fn more_layers_than_bits_stand_together() {
-        let mut around = Around::default();
-        around.add(1);
-        around.add(100);
-        let stand: Vec<usize> = (0..102).filter(|_| around.next()).collect();
-        assert_eq!(stand, (0..102).filter(|at| *at == 1 || *at >= 63).collect::<Vec<_>>());
+    struct Answers(Result<Interest, Failure>);
+
+    impl Layer for Answers {
+        fn incoming(&self, _: &LayerCall<'_>) -> Result<Interest, Failure> {
+            self.0.clone()
+        }
+    }
+
+    /// The first invariant, however many there are.
+    #[tokio::test]
+    async fn a_layer_inside_of_one_that_refuses_or_that_passes_itself_does_not_stand_around_the_call() {
+        let node = Node::builder().build().expect("a runtime runs");
+        let refused = Failure::new(FailureKind::Denied, Delivery::NotDelivered, "by the test");
+        for refuses in [3, 63, 64, 70, 100] {
+            let answer = |at| match at {
+                _ if at == refuses => Err(refused.clone()),
+                _ if at % 2 == 1 => Ok(Interest::Around),
+                _ => Ok(Interest::Pass),
+            };
+            let layers = (0..100).map(|at| Arc::new(Answers(answer(at))) as Arc<dyn Layer>);
+            let layers = Layers::new(layers.collect());
+            let call = sample::call(&sample::SHARED, 7, None);
+            let Begun { mut around, refused } = layers.incoming(&*call, &node).expect("some stand around it");
+            assert_eq!(refused.is_some(), refuses < 100);
+            let stand: Vec<usize> = (0..100).filter(|_| around.next()).collect();
+            let expected: Vec<usize> = (0..refuses).filter(|at| at % 2 == 1).collect();
+            assert_eq!(stand, expected, "where {refuses} refuses");
+        }
     }
 }
