@@ -117,7 +117,10 @@ fn finish(turn: &Turn, end: TurnEnd) {
         // Also where a layer has seen the end of the turn: the answer is the `ReplyTo`'s.
         Some(Ok(_)) if turn.publish || is_answered_later(turn) => {}
         Some(end) => {
-            turn.call.publish(end);
+            // Else a oneway call that was not run would end as one that was.
+            if end.is_err() || turn.call.stage() != Stage::Waiting {
+                turn.call.publish(end);
+            }
             // A layer that says the call ended, without having run it, has nothing to show for it.
             turn.call.fail(&mut |stage| {
                 let delivery =

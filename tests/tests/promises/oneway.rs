@@ -2,6 +2,10 @@
 
 use std::{
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -9,6 +13,10 @@ use std::{
 use actor_runtime::{BoxFuture, FixedResolver, Layer, LayerCall, Next, Status, prelude::*};
 use futures::{FutureExt, future::join_all};
 use tests::{Fixture, Path, Script, on_each_path, on_each_path_but};
+use tracing::{
+    Event, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
+};
 
 #[actor_service]
 trait Log {
@@ -456,6 +464,58 @@ fn a_layer_of_the_server_refuses_what_was_accepted() {
             book.note(1).await.unwrap();
             assert_eq!(book.noted().await.unwrap_err().kind(), FailureKind::Denied);
             assert_eq!(fixture.script.lines(), [""; 0]);
+        });
+    }
+}
+
+/// Says that the call has ended, and has not run it.
+struct Skips;
+
+impl Layer for Skips {
+    fn call<'a>(&'a self, _: LayerCall<'a>, _: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+        Box::pin(async { Ok(Status::Replied) })
+    }
+}
+
+/// Counts what is said of accepted calls that were not run.
+#[derive(Clone, Default)]
+struct Logged(Arc<AtomicUsize>);
+
+impl Subscriber for Logged {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && metadata.target() == "actor_runtime::call::oneway"
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn what_a_layer_of_the_server_keeps_from_being_run_is_logged_however_it_says_so() {
+    let logged = Logged::default();
+    let _subscriber = tracing::subscriber::set_default(logged.clone());
+    for path in Path::ALL {
+        tests::runtime(path).block_on(async {
+            let refuses = Fixture::with(path, |builder| builder.server_layer(Refuses)).await;
+            let skips = Fixture::with(path, |builder| builder.server_layer(Skips)).await;
+            for fixture in [refuses, skips] {
+                let book = book(&fixture, 8, Overflow::Wait);
+                book.note(1).await.unwrap();
+                // Its turn comes behind that one.
+                book.noted().await.unwrap_err();
+                assert_eq!(fixture.script.lines(), [""; 0]);
+                assert_eq!(logged.0.swap(0, Ordering::Relaxed), 1, "over {path:?}");
+            }
         });
     }
 }
