@@ -125,8 +125,9 @@ pub trait Layer: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// The future is dropped when the caller leaves or the deadline passes, except around a `&mut self` turn. A layer
-    /// that drops the future of [`Next::run`] breaks off what is inside; a `&mut self` handler may then leave a state
-    /// that is half changed.
+    /// that drops the future of [`Next::run`] before its end breaks the call off: nobody goes on with what is inside. It
+    /// is dropped, and a call that was sent is cancelled, only when the layers have ended; until then a handler stays
+    /// where it was suspended, with all that it holds. A `&mut self` handler may then leave a state that is half changed.
     fn call<'a>(&'a self, call: LayerCall<'a>, next: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
         let _ = call;
         Box::pin(next.run())
@@ -203,7 +204,8 @@ impl<'a> Next<'a> {
     /// The failure of the call, be it of a layer further inside, of its way or of its handler.
     ///
     /// # Cancel safety
-    /// Dropping it breaks off the call, which is cancelled when the layer ends.
+    /// Dropping it breaks the call off: nobody goes on with it. It is cancelled, or its handler dropped, when the layers
+    /// around it have ended.
     pub async fn run(self) -> Result<Status, Failure> {
         let Self { mut rest, mut around, call, inner } = self;
         while let Some((layer, inside)) = rest.split_first() {
