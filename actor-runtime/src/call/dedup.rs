@@ -13,13 +13,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque, btree_map},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Delivery, Failure, FailureKind, WireReply};
+use super::{AnyCall, Delivery, Failure, FailureKind, WireReply};
 use crate::{
     actor_id::NodeId,
     sync::{Mutex, lock},
@@ -121,6 +122,10 @@ enum Entry<W> {
         waiting: Vec<W>,
         /// Whether it is the first attempt that was made.
         first: bool,
+        /// The attempt that runs, as soon as it is known.
+        call: Option<Weak<dyn AnyCall>>,
+        /// Its caller has left, during another attempt.
+        left: bool,
     },
     Ended {
         reply: WireReply,
@@ -181,9 +186,34 @@ impl<W> Dedup<W> {
             Some(Entry::WithoutReply) => Attempt::Reply(WireReply::Failed(forgotten())),
             None if again && is_forgotten => Attempt::Reply(WireReply::Failed(forgotten())),
             None => {
-                state.calls.insert(key, Entry::Running { waiting: Vec::new(), first: !again });
+                state.calls.insert(
+                    key,
+                    Entry::Running { waiting: Vec::new(), first: !again, call: None, left: false },
+                );
                 Attempt::Run
             }
+        }
+    }
+
+    /// The attempt that is to be run is this call. False if its caller has left by now.
+    pub(crate) fn runs(&self, key: &Key, by: Weak<dyn AnyCall>) -> bool {
+        match lock(&self.state).calls.get_mut(key) {
+            Some(Entry::Running { call, left, .. }) => {
+                *call = Some(by);
+                !*left
+            }
+            _ => true,
+        }
+    }
+
+    /// The caller has left during an attempt that waits. Gives the call that runs for it, if one does.
+    pub(crate) fn left(&self, key: &Key) -> Option<Arc<dyn AnyCall>> {
+        match lock(&self.state).calls.get_mut(key) {
+            Some(Entry::Running { call, left, .. }) => {
+                *left = true;
+                call.as_ref()?.upgrade()
+            }
+            _ => None,
         }
     }
 

@@ -77,6 +77,11 @@ impl<S: ReplySink> InboundCall<S> {
         Self { head, sink, state: Mutex::new(state), let_go: S::send }
     }
 
+    /// The way back.
+    pub(crate) fn sink(&self) -> &S {
+        &self.sink
+    }
+
     fn end(&self, reply: impl FnOnce(Stage) -> WireReply, by_reply: bool) {
         self.end_from(lock(&self.state), reply, by_reply);
     }

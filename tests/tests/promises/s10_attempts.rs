@@ -137,6 +137,25 @@ fn a_dedup_call_that_runs_while_its_connection_is_lost_gives_its_reply_to_anothe
     });
 }
 
+/// It is known by an attempt that waits for the first one, which nobody else would end.
+#[test]
+fn a_caller_that_leaves_during_another_attempt_cancels_what_the_first_one_runs() {
+    simulate(Config::default(), async |world| {
+        let client = world.client.clone();
+        let calls = tokio::spawn(async move { client.panics("a").await });
+        world.script.seen("a begins").await;
+        world.interrupt().await;
+        sleep(ms(3_000)).await;
+        assert!(!calls.is_finished());
+        calls.abort();
+        sleep(ms(100)).await;
+        world.script.open("a");
+        world.script.open("b");
+        world.client.once("b").await.unwrap();
+        assert_eq!((world.times("a begins"), world.times("a ends")), (1, 0));
+    });
+}
+
 /// Else a caller that comes and goes would have more calls wait than it was granted.
 #[test]
 fn a_dedup_call_that_waits_leaves_the_queue_with_its_connection_and_is_run_by_another_attempt() {

@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Weak},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use super::{
     Introduced, Link, Progress, Wire,
-    served::{self, Inbound},
+    served::{Begun, Inbound},
 };
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind},
+    call::{Delivery, Failure, FailureKind},
     node::Node,
     panics::text_of,
     proto::{
@@ -24,7 +24,7 @@ use crate::{
     sync::lock,
 };
 
-pub(super) type Happened = Event<super::Sent, Weak<served::Call>>;
+pub(super) type Happened = Event<super::Sent, Begun>;
 pub(super) type Events = Vec<Happened>;
 
 impl Link {
@@ -226,9 +226,7 @@ impl Link {
             Event::Abandoned(call) => {
                 // Calls before it in this batch are handed over first: their order is the caller's.
                 inbound.hand_over(self, node);
-                if let Some(call) = call.upgrade() {
-                    call.abandon();
-                }
+                call.left();
             }
             Event::Returned(sent) => self.returned(sent),
             Event::Open => self.open(node),

@@ -1,10 +1,10 @@
 //! The end of a connection.
 
-use std::sync::{TryLockError, Weak, atomic::Ordering};
+use std::sync::{TryLockError, atomic::Ordering};
 
 use super::{Link, Progress, Sent};
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind},
+    call::{Delivery, Failure, FailureKind},
     proto::{CloseCode, Lost},
 };
 
@@ -77,14 +77,8 @@ impl Link {
             self.failed(call, failure(delivery));
         }
         self.end_streams(failure);
-        for call in served.iter().filter_map(Weak::upgrade) {
-            // What runs and is remembered goes on to its end: another attempt may come to ask for it. What waits is run by
-            // that attempt: else a caller that comes and goes would have more calls wait than it was granted.
-            if call.head().number != 0 && call.head().method.dedup {
-                call.abandon_waiting();
-            } else {
-                call.abandon();
-            }
+        for call in served {
+            call.lost();
         }
     }
 

@@ -104,7 +104,7 @@ impl Arriving {
 /// By the name and, where it is known, the registration.
 type Bindings = HashMap<(Arc<str>, Option<ActorId>), Weak<Binding>>;
 
-type Wire = Machine<Sent, Weak<served::Call>>;
+type Wire = Machine<Sent, served::Begun>;
 
 /// How far the connection has come.
 #[derive(Clone, Debug)]

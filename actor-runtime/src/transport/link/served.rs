@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -56,7 +56,7 @@ struct Bound {
 }
 
 /// A call of the other side.
-pub(super) type Call = InboundCall<Served>;
+pub(crate) type Call = InboundCall<Served>;
 
 /// The way back of one call.
 pub(crate) struct Served {
@@ -69,9 +69,56 @@ pub(crate) struct Served {
     remembered: Option<Box<Remembered>>,
 }
 
-struct Remembered {
+pub(crate) struct Remembered {
     by: Arc<Dedup<Box<dyn ReplySink>>>,
     key: Key,
+}
+
+/// A call of the other side that was handed over, for when its caller leaves.
+pub(crate) enum Begun {
+    Runs(Weak<Call>),
+    /// It waits for another attempt, whose end it gets.
+    Waits(Box<Remembered>),
+}
+
+impl Begun {
+    /// Its caller does not want it any more.
+    pub(super) fn left(self) {
+        match self {
+            Self::Runs(call) => {
+                if let Some(call) = call.upgrade() {
+                    call.abandon();
+                }
+            }
+            Self::Waits(remembered) => {
+                if let Some(call) = remembered.by.left(&remembered.key) {
+                    given_up(&*call);
+                }
+            }
+        }
+    }
+
+    /// Its connection is lost, and its caller may come back for it.
+    pub(super) fn lost(self) {
+        // What another attempt runs is lost with that one's connection, if at all.
+        let Self::Runs(call) = self else { return };
+        let Some(call) = call.upgrade() else { return };
+        // What runs and is remembered goes on to its end: another attempt may come to ask for it. What waits is run by that
+        // attempt: else a caller that comes and goes would have more calls wait than it was granted.
+        if call.head().number != 0 && call.head().method.dedup {
+            call.abandon_waiting();
+        } else {
+            call.abandon();
+        }
+    }
+}
+
+/// The caller of a call has left during another attempt of it.
+fn given_up(call: &dyn AnyCall) {
+    call.expire(&mut |stage| {
+        let delivery = if stage == Stage::Waiting { Delivery::NotDelivered } else { Delivery::Unknown };
+        Failure::new(FailureKind::Cancelled, delivery, "its caller left during another attempt")
+    });
 }
 
 impl Remembered {
@@ -203,8 +250,16 @@ impl Inbound {
         {
             let key = ((link.identity(), peer.node), context.number);
             match remember(served, target.remembers(), key, context.again, now) {
-                Some(first) => served = first,
-                None => return,
+                Remember::Runs(first) => served = first,
+                Remember::Waits(first) => {
+                    let begun = Begun::Waits(first);
+                    // Else it is over, or its caller has left, by now.
+                    if let Some(begun) = link.look(|machine| machine.begun(header.call, begun)) {
+                        begun.left();
+                    }
+                    return;
+                }
+                Remember::Answered => return,
             }
         }
         let (within, clamped) = clamp(header.remaining, node.config().max_deadline);
@@ -226,11 +281,18 @@ impl Inbound {
             now: context.now,
             ..CallHead::new(method, bound.name.clone())
         };
+        let stream = header.stream.then(|| link.reader(StreamId::incoming(Part::Arguments, header.call)));
+        let call = Arc::new(InboundCall::new(head, body, stream, served));
+        if let Some(remembered) = &call.sink().remembered {
+            let weak: Weak<dyn AnyCall> = Arc::<Call>::downgrade(&call);
+            if !remembered.by.runs(&remembered.key, weak) {
+                return given_up(&*call);
+            }
+        }
         if bound.arrived.is_empty() {
             self.touched.push(header.target);
         }
-        let stream = header.stream.then(|| link.reader(StreamId::incoming(Part::Arguments, header.call)));
-        bound.arrived.push((header.call, Arc::new(InboundCall::new(head, body, stream, served))));
+        bound.arrived.push((header.call, call));
     }
 
     /// Hands over what was taken, to each actor at once.
@@ -243,7 +305,7 @@ impl Inbound {
             let mut left = Vec::new();
             link.look(|machine| {
                 arrived.retain(|(number, call)| {
-                    let here = machine.begun(*number, Arc::downgrade(call)).is_none();
+                    let here = machine.begun(*number, Begun::Runs(Arc::downgrade(call))).is_none();
                     if !here {
                         left.push(call.clone());
                     }
@@ -262,14 +324,22 @@ impl Inbound {
     }
 }
 
-/// The way back of a call that is to be run; none if another attempt of it was, whose end it gets.
+/// What becomes of an attempt.
+enum Remember {
+    /// It is to be run, and this is its way back.
+    Runs(Served),
+    /// It gets the end of the one that runs.
+    Waits(Box<Remembered>),
+    Answered,
+}
+
 fn remember(
     served: Served,
     by: Arc<Dedup<Box<dyn ReplySink>>>,
     key: Key,
     again: bool,
     now: Instant,
-) -> Option<Served> {
+) -> Remember {
     let mut served = Some(served);
     let way_back = || {
         let served = served.take()?;
@@ -278,14 +348,20 @@ fn remember(
         Some(Box::new(served) as Box<dyn ReplySink>)
     };
     match by.attempt(now, key.clone(), again, way_back) {
-        Attempt::Waits => {}
-        Attempt::Reply(reply) => served?.send(reply),
+        Attempt::Waits => return Remember::Waits(Box::new(Remembered { by, key })),
+        Attempt::Reply(reply) => {
+            if let Some(served) = served {
+                served.send(reply);
+            }
+        }
         Attempt::Run => {
             let remembered = Some(Box::new(Remembered { by, key }));
-            return Some(Served { remembered, ..served? });
+            if let Some(served) = served {
+                return Remember::Runs(Served { remembered, ..served });
+            }
         }
     }
-    None
+    Remember::Answered
 }
 
 /// A call that an actor did not take: if another one has the name by now, it is meant.
