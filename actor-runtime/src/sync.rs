@@ -1,5 +1,7 @@
 //! Locks and atomics: the standard ones, or loom's where the interleavings are explored (`--cfg actor_loom`).
 
+use std::task::Waker;
+
 #[cfg(not(actor_loom))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
@@ -15,6 +17,15 @@ pub(crate) use loom::sync::{
 /// Locks, also after a panic under the lock: the code under our locks leaves no state half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Keeps a waker, and gives the one that it replaces: that is foreign code, to be dropped once no lock is held.
+#[must_use = "to be dropped once no lock is held"]
+pub(crate) fn park(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    match slot {
+        Some(parked) if parked.will_wake(waker) => None,
+        slot => slot.replace(waker.clone()),
+    }
 }
 
 /// The content of a mutex that nobody else has.

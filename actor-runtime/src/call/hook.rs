@@ -119,7 +119,8 @@ impl<T: Send + Sync + 'static> AnyCall for HookCall<T> {
     }
 
     fn park_turn(&self, waker: &Waker) -> bool {
-        lock(&self.phase).park_turn(waker)
+        let mut replaced = None;
+        lock(&self.phase).park_turn(waker, &mut replaced)
     }
 
     fn watch(&self, key: &mut Option<usize>, waker: &Waker) -> bool {

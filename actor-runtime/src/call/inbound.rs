@@ -141,7 +141,7 @@ impl<S: ReplySink> InboundCall<S> {
     /// Ends it with a stream.
     fn begin(&self, stream: Outgoing) {
         let mut state = lock(&self.state);
-        let Some(ended) = state.phase.end() else { return drop(state) };
+        let Some(ended) = state.phase.reply() else { return drop(state) };
         drop(state);
         self.sink.send_stream(stream);
         ended.notify_reply();
@@ -235,11 +235,14 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
     fn check_encoding(&self) {}
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if lock(&self.state).phase.park_closed(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
+        let mut replaced = None;
+        let open = lock(&self.state).phase.park_closed(cx.waker(), &mut replaced);
+        if open { Poll::Pending } else { Poll::Ready(()) }
     }
 
     fn park_turn(&self, waker: &Waker) -> bool {
-        lock(&self.state).phase.park_turn(waker)
+        let mut replaced = None;
+        lock(&self.state).phase.park_turn(waker, &mut replaced)
     }
 
     fn watch(&self, key: &mut Option<usize>, waker: &Waker) -> bool {
@@ -381,5 +384,74 @@ mod tests {
         assert_eq!(deliveries(&running), [Delivery::Unknown]);
         assert_eq!(deliveries(&ended), [Delivery::Executed]);
         assert_eq!(deliveries(&left), []);
+    }
+
+    /// It goes on to its end then, as one that has answered with anything else.
+    #[tokio::test]
+    async fn a_turn_that_has_answered_with_a_stream_is_not_over_without_its_call() {
+        struct Nothing;
+
+        impl crate::stream::Source for Nothing {
+            fn poll_write(
+                &mut self,
+                _: &mut Context<'_>,
+                _: &mut crate::stream::Batch,
+            ) -> crate::stream::Written {
+                crate::stream::Written::Ended(None)
+            }
+
+            fn actor(&self) -> Option<(crate::ActorId, String)> {
+                None
+            }
+
+            fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+                self
+            }
+        }
+
+        let head = CallHead::new(&METHOD, "actor".into());
+        let call = InboundCall::new(head, Bytes::new(), None, Sink::default());
+        assert!(call.claim_encoded().is_some());
+        call.accept_stream(Outgoing(Box::new(Nothing)), true);
+        assert!(call.stage() == Stage::Over && call.park_turn(Waker::noop()));
+    }
+
+    /// The fifth invariant of calls: a waker is foreign code, also where another one takes its place.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a thread that waits for ever is not to be joined")]
+    fn a_waker_that_is_replaced_is_dropped_without_the_call_s_lock() {
+        struct Looks(std::sync::Weak<dyn AnyCall>);
+
+        impl std::task::Wake for Looks {
+            fn wake(self: Arc<Self>) {}
+        }
+
+        impl Drop for Looks {
+            fn drop(&mut self) {
+                if let Some(call) = self.0.upgrade() {
+                    call.stage();
+                }
+            }
+        }
+
+        let (done, waits) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let head = CallHead::new(&METHOD, "actor".into());
+            let far: Arc<dyn AnyCall> = Arc::new(InboundCall::new(head, Bytes::new(), None, Sink::default()));
+            for call in [far, sample::call(&sample::SHARED, 7, None)] {
+                for _ in 0..2 {
+                    let waker = || Waker::from(Arc::new(Looks(Arc::downgrade(&call))));
+                    let _ = call.poll_over(&mut Context::from_waker(&waker()));
+                    let _ = call.poll_closed(&mut Context::from_waker(&waker()));
+                    call.park_turn(&waker());
+                }
+                let mut place = None;
+                for _ in 0..2 {
+                    call.watch(&mut place, &Waker::from(Arc::new(Looks(Arc::downgrade(&call)))));
+                }
+            }
+            done.send(())
+        });
+        waits.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for its own lock");
     }
 }

@@ -2,7 +2,7 @@ use std::{mem, sync::Arc, task::Waker};
 
 use slab::Slab;
 
-use crate::panics::wake;
+use crate::{panics::wake, sync::park};
 
 /// Where a call is in its life, and who waits for the next step. Kept under the lock of the call it belongs to.
 #[derive(Default)]
@@ -111,32 +111,33 @@ impl Phase {
         ended
     }
 
-    /// The caller wants to be woken at the end.
-    pub(super) fn park_caller(&mut self, waker: &Waker) {
-        park(&mut self.caller, waker);
+    /// The caller wants to be woken at the end. Gives the waker that this one replaces, as all that park do, to be dropped
+    /// without the lock.
+    pub(super) fn park_caller(&mut self, waker: &Waker) -> Option<Waker> {
+        park(&mut self.caller, waker)
     }
 
     /// The turn waits; it wants to be woken if the call ends without it. False if it has done so. A turn that has answered
     /// goes on to its end.
-    pub(super) fn park_turn(&mut self, waker: &Waker) -> bool {
+    pub(super) fn park_turn(&mut self, waker: &Waker, replaced: &mut Option<Waker>) -> bool {
         if self.is_over() {
             return self.replied;
         }
-        park(&mut self.turn, waker);
+        *replaced = park(&mut self.turn, waker);
         true
     }
 
     /// Wants to be woken when nobody waits for the answer any more. False if that is so.
-    pub(super) fn park_closed(&mut self, waker: &Waker) -> bool {
+    pub(super) fn park_closed(&mut self, waker: &Waker, replaced: &mut Option<Waker>) -> bool {
         if self.is_over() {
             return false;
         }
-        park(&mut self.closed, waker);
+        *replaced = park(&mut self.closed, waker);
         true
     }
 
     /// Somebody beside the turn wants to be woken at the end, and keeps its place by `key`. False if the call is over.
-    /// The waker that this one replaces is given back in it, to be dropped without the lock.
+    /// The waker that this one replaces is given back in it.
     pub(super) fn watch(&mut self, key: &mut Option<usize>, waker: &mut Option<Waker>) -> bool {
         if self.is_over() {
             return false;
@@ -162,13 +163,6 @@ impl Phase {
         }
         self.far = Some(far);
         true
-    }
-}
-
-fn park(slot: &mut Option<Waker>, waker: &Waker) {
-    match slot {
-        Some(parked) => parked.clone_from(waker),
-        None => *slot = Some(waker.clone()),
     }
 }
 

@@ -282,7 +282,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
     }
 
     fn park_first(&mut self, waker: &Waker) {
-        lock_mut(&mut self.state).phase.park_caller(waker);
+        drop(lock_mut(&mut self.state).phase.park_caller(waker));
     }
 
     fn poll_over(&self, cx: &mut Context<'_>) -> Poll<bool> {
@@ -293,7 +293,9 @@ impl<S: Service> AnyCall for TypedCall<S> {
         if state.phase.is_over() {
             return Poll::Ready(state.failed());
         }
-        state.phase.park_caller(cx.waker());
+        let replaced = state.phase.park_caller(cx.waker());
+        drop(state);
+        drop(replaced);
         Poll::Pending
     }
 
@@ -344,11 +346,14 @@ impl<S: Service> AnyCall for TypedCall<S> {
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if lock(&self.state).phase.park_closed(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
+        let mut replaced = None;
+        let open = lock(&self.state).phase.park_closed(cx.waker(), &mut replaced);
+        if open { Poll::Pending } else { Poll::Ready(()) }
     }
 
     fn park_turn(&self, waker: &Waker) -> bool {
-        lock(&self.state).phase.park_turn(waker)
+        let mut replaced = None;
+        lock(&self.state).phase.park_turn(waker, &mut replaced)
     }
 
     fn watch(&self, key: &mut Option<usize>, waker: &Waker) -> bool {
@@ -373,7 +378,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
                 if !matches!(state.content, Content::Reply(_)) {
                     return;
                 }
-                if let Some(ended) = state.phase.end() {
+                if let Some(ended) = state.phase.reply() {
                     self.seal(state);
                     ended.notify_reply();
                 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     call::{Delivery, Failure, FailureKind},
     proto::{Room, StreamId, take_length},
-    sync::{Mutex, lock},
+    sync::{Mutex, lock, park},
 };
 
 /// Where it comes from.
@@ -124,10 +124,9 @@ impl Incoming {
                     if let Some(end) = &mut state.end {
                         return Poll::Ready(end.take().map(Err));
                     }
-                    match &mut state.reader {
-                        Some(reader) => reader.clone_from(cx.waker()),
-                        none => *none = Some(cx.waker().clone()),
-                    }
+                    let replaced = park(&mut state.reader, cx.waker());
+                    drop(state);
+                    drop(replaced);
                     return Poll::Pending;
                 }
             }

@@ -18,7 +18,7 @@ use crate::{
     Node,
     call::Failure,
     panics::discard,
-    sync::{Mutex, lock},
+    sync::{Mutex, lock, park},
 };
 
 /// How many values wait at most for a reader that has as many in hand.
@@ -64,7 +64,9 @@ impl<T> Reader<T> {
                 if let Some(end) = &mut shared.end {
                     return Poll::Ready(end.take().map(Err));
                 }
-                shared.reader = Some(cx.waker().clone());
+                let replaced = park(&mut shared.reader, cx.waker());
+                drop(shared);
+                drop(replaced);
                 return Poll::Pending;
             }
             let producer = shared.producer.take();
@@ -135,8 +137,11 @@ impl<T> Feeding<T> {
             return Poll::Ready(None);
         }
         // Also while there is room: a reader that leaves is to be noticed by a producer that waits.
-        shared.producer = Some(cx.waker().clone());
-        match ROOM - shared.values.len().min(ROOM) {
+        let replaced = park(&mut shared.producer, cx.waker());
+        let room = ROOM - shared.values.len().min(ROOM);
+        drop(shared);
+        drop(replaced);
+        match room {
             0 => Poll::Pending,
             room => Poll::Ready(Some(room)),
         }
@@ -187,8 +192,13 @@ impl<T: Send + 'static> Future for Feeding<T> {
 /// However the task ends, also with its runtime, nobody waits for it afterwards.
 impl<T> Drop for Feeding<T> {
     fn drop(&mut self) {
-        let end = cut_off("the runtime that the stream ran on has ended");
-        self.hand_over(Some(Some(end)));
+        let shared = lock(&self.shared);
+        let known = shared.left || shared.end.is_some();
+        drop(shared);
+        if !known {
+            let end = cut_off("the runtime that the stream ran on has ended");
+            self.hand_over(Some(Some(end)));
+        }
     }
 }
 

@@ -77,7 +77,9 @@ impl Links {
 
     /// Calls from elsewhere are served by this from now on.
     pub(crate) fn serve(&self, acceptor: Option<Arc<dyn Accept>>) {
-        *lock(&self.acceptor) = acceptor;
+        let before = std::mem::replace(&mut *lock(&self.acceptor), acceptor);
+        // Not under the lock: it may be the last that holds a server, with its actors.
+        drop(before);
     }
 
     /// Replies arrive on a thread of their own from now on.
