@@ -7,11 +7,14 @@
 //! ```
 
 mod again;
+mod arrived;
 mod call;
 mod ext;
 mod gate;
 mod identify;
 mod layered;
+mod lookup;
+mod reference;
 mod route;
 mod wait;
 
@@ -19,7 +22,9 @@ use std::{fmt, sync::Arc};
 
 pub use call::Call;
 pub use ext::ServiceClient;
-use gate::{Gate, Target};
+use gate::{Finder, Gate, Target};
+#[doc(hidden)]
+pub use reference::{deserialize, serialize};
 
 use crate::{
     Node,
@@ -53,7 +58,12 @@ impl Client {
         name: impl Into<String>,
     ) -> Self {
         let name: String = name.into();
-        let target = Target { node, resolver: Arc::new(resolver.clone()), name: name.into(), pinned: None };
+        let target = Target {
+            node,
+            finder: Finder::Resolver(Arc::new(resolver.clone())),
+            name: name.into(),
+            pinned: None,
+        };
         Self { gate: Gate::new(target, CallOptions::default(), None) }
     }
 

@@ -6,7 +6,7 @@ use super::{Config, Inner, Node, clock, current, deadlines::Deadlines, task};
 use crate::{
     actor_id::NodeId,
     layer::{Layer, Layers},
-    names::{Directory, Namespace, Resolver},
+    names::{DialPolicy, Directory, Namespace, Resolver},
     service::MethodTables,
     sync::{AtomicU64, Mutex},
     transport::{
@@ -38,6 +38,7 @@ pub struct NodeBuilder {
     local_calls: LocalCalls,
     trust: Option<Trust>,
     network: NetworkMode,
+    dial_policy: DialPolicy,
     #[cfg(feature = "testing")]
     simulated: Option<(crate::testing::SimNet, crate::testing::SimHost)>,
     client_layers: Vec<Arc<dyn Layer>>,
@@ -79,6 +80,13 @@ impl NodeBuilder {
     /// called, which serves addresses of this machine only.
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = Some(trust);
+        self
+    }
+
+    /// Which addresses the node dials that came to it with a client in a message; [`DialPolicy::known`] unless this is
+    /// called. A call that would need another one fails with [`Denied`](crate::FailureKind::Denied).
+    pub fn dial_policy(mut self, policy: DialPolicy) -> Self {
+        self.dial_policy = policy;
         self
     }
 
@@ -150,6 +158,7 @@ impl NodeBuilder {
                 local_calls: self.local_calls,
                 methods: MethodTables::default(),
                 links: Links::default(),
+                dial_policy: self.dial_policy,
                 producers: Arc::default(),
                 network,
                 client_layers: Layers::new(self.client_layers),

@@ -7,7 +7,9 @@ use std::{
 
 use super::{Inner, Node};
 use crate::{
+    actor_id::NodeId,
     call::{Delivery, Failure, FailureKind},
+    codec::arriving,
     context,
 };
 
@@ -41,6 +43,40 @@ pub(super) fn scope<F: Future>(node: Node, future: F) -> tokio::task::futures::T
 /// The node that the code says it belongs to, by its turn or its scope.
 pub(crate) fn said() -> Option<Node> {
     context::with_current(|context| context.node().clone()).or_else(|| SCOPE.try_with(Clone::clone).ok())
+}
+
+/// The id of the node that the code says it belongs to: of the message that it reads, of its turn or of its scope.
+pub(crate) fn said_id() -> Option<NodeId> {
+    arriving()
+        .or_else(|| context::with_current(|context| context.node().id()))
+        .or_else(|| SCOPE.try_with(Node::id).ok())
+}
+
+/// The node at which what is being read has arrived. Makes none: reading is no reason to.
+pub(crate) fn receiving() -> Result<Node, Failure> {
+    if let Some(id) = arriving() {
+        return by_id(id).ok_or_else(|| {
+            let detail = "the node at which the client arrived in a message has ended";
+            Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail)
+        });
+    }
+    match said() {
+        Some(node) => Ok(node),
+        None => only()?.ok_or_else(|| {
+            ambiguous(
+                "the client was read from bytes where no node lives; read it inside `node.scope(…)`, or in a program \
+                 that has one node"
+                    .to_owned(),
+            )
+        }),
+    }
+}
+
+/// A node of this process; of several with one id, as simulations have them, the one that was made last.
+fn by_id(id: NodeId) -> Option<Node> {
+    let alive: Vec<Arc<Inner>> = nodes().all.iter().filter_map(Weak::upgrade).collect();
+    let found = alive.into_iter().rfind(|inner| inner.id == id && !inner.runtime_ended());
+    found.map(|inner| Node { inner })
 }
 
 /// See [`Node::current`].

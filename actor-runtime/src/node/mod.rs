@@ -41,7 +41,7 @@ use crate::{
     actor_id::{ActorId, NodeId},
     call::Failure,
     layer::Layers,
-    names::{Directory, Resolver},
+    names::{DialPolicy, Directory, Resolver},
     service::MethodTables,
     stream::running::Producers,
     sync::{AtomicU64, Mutex, Ordering, lock},
@@ -96,6 +96,7 @@ struct Inner {
     local_calls: LocalCalls,
     methods: MethodTables,
     links: Links,
+    dial_policy: DialPolicy,
     producers: Arc<Producers>,
     network: Network,
     client_layers: Layers,
@@ -219,6 +220,11 @@ impl Node {
     /// The node's connections.
     pub(crate) fn links(&self) -> &Links {
         &self.inner.links
+    }
+
+    /// Which addresses from messages the node dials.
+    pub(crate) fn dial_policy(&self) -> &DialPolicy {
+        &self.inner.dial_policy
     }
 
     /// The streams that the node's actors have returned.

@@ -9,7 +9,7 @@ use crate::{
     context::Identity,
     cork::Corked,
     layer::Layer,
-    names::is_reserved,
+    names::{MAX_NAME, is_reserved},
     node::task,
     reply::Pending,
     service::fingerprints,
@@ -113,7 +113,7 @@ impl<'a, A: Actor> Registration<'a, A> {
     /// [`RegisterError`]. The actor is dropped then.
     pub fn register(self) -> Result<ActorId, RegisterError> {
         let Self { server, name, actor, limits, metadata, refused, layers, start } = self;
-        if name.is_empty() || name.len() > 255 || name.contains(|c: char| c.is_control() || c == '/') {
+        if name.is_empty() || name.len() > MAX_NAME || name.contains(|c: char| c.is_control() || c == '/') {
             return Err(RegisterError::Name { name });
         }
         if is_reserved(&name) {

@@ -18,6 +18,9 @@ pub(crate) trait Source: Send {
     /// The name of the actor that it belongs to.
     fn actor(&self) -> Option<String>;
 
+    /// Has each item go through bytes where it is read on the same node: there are clients in it.
+    fn encode_in_place(&mut self);
+
     /// For finding out the type again.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }

@@ -136,6 +136,21 @@ impl Links {
         drop((gone, ways));
     }
 
+    /// Whether the node uses this address already, or the other side of a connection has proved that it listens there.
+    pub(crate) async fn knows(&self, address: &Address) -> bool {
+        let says = |link: &&Arc<Link>| {
+            link.introduced().is_some_and(|introduced| introduced.address.as_ref() == Some(address))
+        };
+        let saying: Vec<Arc<Link>> = lock(&self.state).accepted.iter().filter(says).cloned().collect();
+        for link in saying {
+            if link.is_within_process() && matches!(address, Address::Loopback(_)) {
+                return true;
+            }
+            link.settled().await;
+        }
+        lock(&self.state).by_address.contains_key(address)
+    }
+
     /// All connections.
     pub(crate) fn all(&self) -> Vec<Arc<Link>> {
         let state = lock(&self.state);

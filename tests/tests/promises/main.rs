@@ -1,5 +1,6 @@
 //! What a program relies on, promise by promise. One program for all of them: linking one takes seconds and disk.
 
+mod clients_in_messages;
 mod context;
 mod direct;
 mod layers;
