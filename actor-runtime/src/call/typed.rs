@@ -497,16 +497,15 @@ pub fn take<S: Service>(call: &dyn AnyCall) -> Result<S::Response, Failure> {
     let head = call.head();
     let method = head.method;
     // Clients in the reply are of the node that asked for it.
-    let reader = head.caller.as_ref().map(|caller| caller.node);
     let decode = |status, decoder: Decoder| {
-        arriving_at(reader, || S::Response::decode(method.id, status, decoder))
+        arriving_at(head.home, || S::Response::decode(method.id, status, decoder))
             .map_err(|error| Failure::of_codec(&error, Delivery::Executed, "the reply"))
     };
     let outcome = call.as_any().downcast_ref::<TypedCall<S>>().and_then(TypedCall::take);
     match outcome {
         Some(Outcome::Value(mut response)) => {
             if let Some(stream) = response.stream() {
-                stream.name(method, &head.name, reader);
+                stream.name(method, &head.name, head.home);
                 return Ok(response);
             }
             #[cfg(debug_assertions)]
@@ -516,7 +515,7 @@ pub fn take<S: Service>(call: &dyn AnyCall) -> Result<S::Response, Failure> {
         Some(Outcome::Stream(stream)) => {
             let mut response = decode(Status::Replied, Decoder::with_stream(Bytes::new(), Some(stream)))?;
             if let Some(stream) = response.stream() {
-                stream.name(method, &head.name, reader);
+                stream.name(method, &head.name, head.home);
             }
             Ok(response)
         }

@@ -7,7 +7,11 @@
 //! The service travels in the schema: it is the name of the one field around the reference, so that two services have two
 //! fingerprints, and costs no byte.
 
-use std::{fmt, marker::PhantomData};
+use std::{
+    fmt,
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use futures::FutureExt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
@@ -31,8 +35,8 @@ pub(super) struct Reference {
     pub(super) name: String,
     /// Which registration, if the sender knew.
     pub(super) actor: Option<ActorId>,
-    /// Where it is, if the sender knew. One in this process comes only with the registration: the number means another
-    /// server in another process.
+    /// Where it is, if the sender knew. A `loopback` number means another server in another process: it is of use only
+    /// together with the registration.
     pub(super) address: Option<Address>,
 }
 
@@ -106,7 +110,11 @@ impl Reference {
         route: Option<ResolvedEndpoint>,
     ) -> Self {
         let namespace = node.map_or_else(default_namespace, |node| node.namespace().clone());
-        let answer = || resolver.resolve(&namespace, name).now_or_never()?.ok();
+        // A resolver that panics has no answer.
+        let answer = || {
+            let ask = AssertUnwindSafe(|| resolver.resolve(&namespace, name).now_or_never());
+            catch_unwind(ask).ok()??.ok()
+        };
         let endpoint = match (pinned, route) {
             (Some(_), Some(route)) => Some(route),
             (_, route) => answer().and_then(|found| of_actor(found.endpoints, pinned)).or(route),
@@ -115,10 +123,7 @@ impl Reference {
             return Self { namespace, name: name.to_owned(), actor: pinned, address: None };
         };
         let actor = pinned.or_else(|| here(node, &address, &name)).or(actor);
-        // Without the registration, it could mean anybody in another process.
-        let address =
-            Some(address).filter(|address| actor.is_some() || !matches!(address, Address::Loopback(_)));
-        Self { namespace, name, actor, address }
+        Self { namespace, name, actor, address: Some(address) }
     }
 }
 
@@ -142,4 +147,80 @@ fn here(node: Option<&Node>, address: &Address, name: &str) -> Option<ActorId> {
         Address::Socket(_) | Address::Host(..) => None,
     };
     Some(serving?.directory().entry(name)?.id())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        FailureKind,
+        actor_id::{Instance, NodeId},
+        codec::arriving_at,
+        inspect::InspectClient,
+    };
+
+    /// A reference, and so that it is decoded by the client of a service.
+    fn read(reference: &impl Serialize) -> Result<InspectClient, postcard::Error> {
+        postcard::from_bytes(&postcard::to_stdvec(reference).unwrap())
+    }
+
+    fn reference() -> impl Strategy<Value = Reference> {
+        let actor = (any::<u64>(), any::<u64>());
+        let actor = actor.prop_map(|(node, serial)| ActorId { node: NodeId(node), serial });
+        let address = prop_oneof![
+            any::<std::net::SocketAddr>().prop_map(Address::Socket),
+            ("[a-z0-9.-]{0,252}[a-z]", any::<u16>()).prop_map(|(host, port)| Address::Host(host, port)),
+            any::<u32>().prop_map(Address::Loopback),
+        ];
+        let (actor, address) = (proptest::option::of(actor), proptest::option::of(address));
+        ("[^/\\s\\pC]{1,32}", "\\PC{0,63}", actor, address).prop_map(|(namespace, name, actor, address)| {
+            let namespace = Namespace::new(namespace).unwrap();
+            Reference { namespace, name, actor, address }
+        })
+    }
+
+    proptest! {
+        /// What arrives can be sent on, and is the same.
+        #[test]
+        fn a_reference_survives_the_way_through_a_client(reference in reference()) {
+            // A socket address has parts that its text has not.
+            let reference: Reference = postcard::from_bytes(&postcard::to_stdvec(&reference).unwrap()).unwrap();
+            let client = read(&reference).unwrap();
+            prop_assert_eq!(client.actor_name(), &reference.name);
+            prop_assert_eq!(client.pinned_actor(), reference.actor);
+            prop_assert_eq!(postcard::to_stdvec(&client).unwrap(), postcard::to_stdvec(&reference).unwrap());
+            prop_assert_eq!(client.clone().as_client().gate.reference(), reference);
+        }
+
+        #[test]
+        fn bytes_from_anybody_are_a_client_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            if let Ok(client) = postcard::from_bytes::<InspectClient>(&bytes) {
+                prop_assert!(client.actor_name().len() <= MAX_NAME);
+            }
+        }
+    }
+
+    #[test]
+    fn texts_are_no_longer_than_they_can_be() {
+        let none = (None::<ActorId>, None::<Address>);
+        let at = |text: String| (None::<ActorId>, Some(text));
+        assert!(read(&("n".repeat(128), "a".repeat(255), none.clone())).is_ok());
+        assert!(read(&("n".repeat(129), "a", none.clone())).is_err());
+        assert!(read(&("n", "a".repeat(256), none.clone())).is_err());
+        assert!(read(&("n/m", "a", none.clone())).is_err());
+        assert!(read(&("", "a", none)).is_err());
+        assert!(read(&("n", "a", at(format!("{}:1", "h".repeat(253))))).is_ok());
+        assert!(read(&("n", "a", at(format!("{}:1", "h".repeat(258))))).is_err());
+        assert!(read(&("n", "a", at("nonsense".to_owned()))).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_client_of_a_node_that_is_gone_says_so_at_its_first_call() {
+        let reference = ("<local>", "a", None::<ActorId>, None::<Address>);
+        let client = arriving_at(Some(Instance::next()), || read(&reference)).unwrap();
+        let failure = client.health().await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Stopped, "{failure}");
+    }
 }

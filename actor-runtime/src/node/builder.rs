@@ -4,7 +4,7 @@ use tokio::runtime::Handle;
 
 use super::{Config, Inner, Node, clock, current, deadlines::Deadlines, task};
 use crate::{
-    actor_id::NodeId,
+    actor_id::{Instance, NodeId},
     layer::{Layer, Layers},
     names::{DialPolicy, Directory, Namespace, Resolver},
     service::MethodTables,
@@ -145,6 +145,7 @@ impl NodeBuilder {
         let node = Node {
             inner: Arc::new(Inner {
                 id,
+                instance: Instance::next(),
                 directory: Arc::new(Directory::new(config.namespace.clone())),
                 config,
                 runtime,

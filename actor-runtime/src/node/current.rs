@@ -7,7 +7,7 @@ use std::{
 
 use super::{Inner, Node};
 use crate::{
-    actor_id::NodeId,
+    actor_id::Instance,
     call::{Delivery, Failure, FailureKind},
     codec::arriving,
     context,
@@ -45,17 +45,17 @@ pub(crate) fn said() -> Option<Node> {
     context::with_current(|context| context.node().clone()).or_else(|| SCOPE.try_with(Clone::clone).ok())
 }
 
-/// The id of the node that the code says it belongs to: of the message that it reads, of its turn or of its scope.
-pub(crate) fn said_id() -> Option<NodeId> {
+/// Which node the code says it belongs to: by the message that it reads, by its turn or by its scope.
+pub(crate) fn said_instance() -> Option<Instance> {
     arriving()
-        .or_else(|| context::with_current(|context| context.node().id()))
-        .or_else(|| SCOPE.try_with(Node::id).ok())
+        .or_else(|| context::with_current(|context| context.node().instance()))
+        .or_else(|| SCOPE.try_with(Node::instance).ok())
 }
 
 /// The node at which what is being read has arrived. Makes none: reading is no reason to.
 pub(crate) fn receiving() -> Result<Node, Failure> {
-    if let Some(id) = arriving() {
-        return by_id(id).ok_or_else(|| {
+    if let Some(instance) = arriving() {
+        return of(instance).ok_or_else(|| {
             let detail = "the node at which the client arrived in a message has ended";
             Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail)
         });
@@ -72,10 +72,10 @@ pub(crate) fn receiving() -> Result<Node, Failure> {
     }
 }
 
-/// A node of this process; of several with one id, as simulations have them, the one that was made last.
-fn by_id(id: NodeId) -> Option<Node> {
+/// The node, if it lives.
+fn of(instance: Instance) -> Option<Node> {
     let alive: Vec<Arc<Inner>> = nodes().all.iter().filter_map(Weak::upgrade).collect();
-    let found = alive.into_iter().rfind(|inner| inner.id == id && !inner.runtime_ended());
+    let found = alive.into_iter().find(|inner| inner.instance == instance && !inner.runtime_ended());
     found.map(|inner| Node { inner })
 }
 

@@ -38,7 +38,7 @@ pub(crate) use task::AbortOnDrop;
 pub use task::{Task, TaskError};
 
 use crate::{
-    actor_id::{ActorId, NodeId},
+    actor_id::{ActorId, Instance, NodeId},
     call::Failure,
     layer::Layers,
     names::{DialPolicy, Directory, Resolver},
@@ -81,6 +81,7 @@ impl WeakNode {
 
 struct Inner {
     id: NodeId,
+    instance: Instance,
     config: Config,
     runtime: Handle,
     random: Mutex<fastrand::Rng>,
@@ -127,6 +128,11 @@ impl Node {
     /// The node's identity.
     pub fn id(&self) -> NodeId {
         self.inner.id
+    }
+
+    /// Which of the nodes that this process has made.
+    pub(crate) fn instance(&self) -> Instance {
+        self.inner.instance
     }
 
     /// The node's settings.

@@ -38,7 +38,7 @@ pub(crate) use source::{Batch, Limits, Source, Written};
 
 use crate::{
     Node,
-    actor_id::NodeId,
+    actor_id::Instance,
     call::{Delivery, Failure, FailureKind},
     codec::{self, CodecError, Decoder, Encoder, Message, arriving_at},
     node::current,
@@ -108,7 +108,7 @@ pub struct Streaming<T> {
     /// Whom its failures are about.
     about: Option<Box<(&'static Method, String)>>,
     /// The node that reads it, if that is known.
-    reader: Option<NodeId>,
+    reader: Option<Instance>,
     /// Set if items have clients in them, which are bound where they are read, and do not come over a link.
     again: Option<Again<T>>,
 }
@@ -138,7 +138,7 @@ pub trait AnyStreaming: Send {
     fn encode_in_place(&mut self);
 
     /// Says which call its failures are about, and which node reads it.
-    fn name(&mut self, method: &'static Method, actor: &str, reader: Option<NodeId>);
+    fn name(&mut self, method: &'static Method, actor: &str, reader: Option<Instance>);
 }
 
 /// A stream that leaves: its items are to be read elsewhere.
@@ -277,7 +277,7 @@ impl<T: Message + Send + 'static> AnyStreaming for Streaming<T> {
         self.again = Some(again::<T>);
     }
 
-    fn name(&mut self, method: &'static Method, actor: &str, reader: Option<NodeId>) {
+    fn name(&mut self, method: &'static Method, actor: &str, reader: Option<Instance>) {
         self.about = Some(Box::new((method, actor.to_owned())));
         self.reader = reader;
     }
@@ -366,7 +366,7 @@ impl<T: Message + Send + 'static> Message for Streaming<T> {
             },
             None => return Err(CodecError::NoStream { part }),
         };
-        streaming.reader = current::said_id();
+        streaming.reader = current::said_instance();
         Ok(streaming)
     }
 

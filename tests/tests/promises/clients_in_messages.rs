@@ -244,3 +244,45 @@ fn a_client_of_an_actor_of_the_receiving_node_takes_the_direct_path() {
         }
     });
 }
+
+/// In another format a client is its name, registration and address; read in the scope of a node, it is of that node.
+#[test]
+fn a_client_can_be_written_in_any_format() {
+    on_each_path(async |fixture| {
+        let pinned = fixture.puppet("p").pinned().await.unwrap();
+        let text = serde_json::to_string(&pinned).unwrap();
+        let address = fixture.server.address();
+        for part in [
+            "{\"Probe\":{\"namespace\":\"<local>\",\"name\":\"p\",\"actor\":{",
+            &format!("\"address\":\"{address}\""),
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        let read: ProbeClient = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.pinned_actor(), pinned.pinned_actor());
+        assert_eq!(read.add(1).await.unwrap(), 1);
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        for bad in ["{}", "{\"Post\":{}}", "7", &text.replace("<local>", "a/b")] {
+            assert!(serde_json::from_str::<ProbeClient>(bad).is_err(), "{bad}");
+        }
+    });
+}
+
+/// Nothing says which node it is of: its calls say so.
+#[test]
+fn a_client_that_is_read_where_no_node_is_meant_fails_at_its_first_call() {
+    on_each_path(async |fixture| {
+        let other = fixture.another_node("other").build().unwrap();
+        let text = serde_json::to_string(&fixture.puppet("p")).unwrap();
+        let read =
+            tokio::spawn(async move { serde_json::from_str::<ProbeClient>(&text).unwrap() }).await.unwrap();
+        let failure = read.add(1).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::AmbiguousNode, "{failure}");
+        assert_eq!(failure.delivery(), Delivery::NotDelivered);
+        // It can be sent on to somebody who is of a node.
+        let desk = desk(fixture);
+        desk.keep(read).await.unwrap();
+        assert_eq!(desk.add(1).await.unwrap(), 1);
+        drop(other);
+    });
+}

@@ -2,6 +2,7 @@
 
 mod clients_in_messages;
 mod context;
+mod dial_policy;
 mod direct;
 mod layers;
 mod layers_limit;
