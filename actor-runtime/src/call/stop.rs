@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::{Delivery, Failure, FailureKind, Stage};
+use crate::actor_id::ActorId;
 
 /// Why an actor stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,11 @@ pub enum StopReason {
         /// What the panic said.
         message: String,
     },
+    /// Another actor was given its name.
+    Replaced {
+        /// Which.
+        by: ActorId,
+    },
     /// Its server was shut down.
     Shutdown,
     /// It was unregistered.
@@ -24,7 +30,9 @@ pub enum StopReason {
 impl StopReason {
     /// For a call that came too late.
     pub(crate) fn refusal(&self) -> Failure {
-        Failure::new(FailureKind::Stopped, Delivery::NotDelivered, self.to_string())
+        // Who has the name now is known: whoever follows it goes there, and nobody else.
+        let kind = if let Self::Replaced { .. } = self { FailureKind::Stale } else { FailureKind::Stopped };
+        Failure::new(kind, Delivery::NotDelivered, self.to_string())
     }
 
     /// For a call whose turn was cut off.
@@ -41,6 +49,7 @@ impl fmt::Display for StopReason {
             Self::Panicked { method, message } => {
                 write!(f, "a handler panicked in {method}: {message}; register the actor anew")
             }
+            Self::Replaced { by } => write!(f, "it was replaced: its name belongs to {by} now"),
             Self::Shutdown => f.write_str("its server was shut down"),
             Self::Unregistered => f.write_str("it was unregistered"),
         }

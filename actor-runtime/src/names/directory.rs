@@ -36,6 +36,8 @@ struct State {
     address: Option<Address>,
     actors: Actors,
     own: Actors,
+    /// Those that have lost their names and may still be at their queues.
+    leaving: Vec<Weak<dyn Target>>,
     draining: bool,
 }
 
@@ -71,7 +73,8 @@ impl Directory {
     pub(crate) fn leave(&self, address: &Address) -> Option<Vec<Arc<dyn Target>>> {
         let mut state = lock(&self.state);
         state.address.take_if(|present| present == address)?;
-        let actors = std::mem::take(&mut state.actors).into_values();
+        let leaving = std::mem::take(&mut state.leaving).into_iter().filter_map(|target| target.upgrade());
+        let actors = std::mem::take(&mut state.actors).into_values().chain(leaving);
         Some(actors.chain(std::mem::take(&mut state.own).into_values()).collect())
     }
 
@@ -117,8 +120,19 @@ impl Directory {
         }
     }
 
+    /// Gives a name to an actor, in place of the one that has it, if one does. That one is given back.
+    pub(crate) fn replace(&self, name: Arc<str>, target: Arc<dyn Target>) -> Option<Arc<dyn Target>> {
+        let mut state = lock(&self.state);
+        let replaced = state.actors.insert(name, target);
+        state.leaves(replaced.as_ref());
+        replaced
+    }
+
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<dyn Target>> {
-        lock(&self.state).actors.remove(name)
+        let mut state = lock(&self.state);
+        let removed = state.actors.remove(name);
+        state.leaves(removed.as_ref());
+        removed
     }
 
     /// What calls to this name go to.
@@ -144,6 +158,14 @@ impl Directory {
     /// What is registered, for error texts.
     pub(crate) fn names(&self) -> Vec<String> {
         lock(&self.state).actors.keys().map(ToString::to_string).collect()
+    }
+}
+
+impl State {
+    /// An actor has lost its name; it is ended with the others if it has not ended before.
+    fn leaves(&mut self, target: Option<&Arc<dyn Target>>) {
+        self.leaving.retain(|target| target.strong_count() > 0);
+        self.leaving.extend(target.map(Arc::downgrade));
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Registration, accept::Acceptor, shutdown::Hosted};
 use crate::{
     Actor, Node, NodeError,
     actor_id::ActorId,
-    call::StopReason,
+    call::{StopReason, Target},
     names::{Address, AddressError, Resolver},
     node::{LocalCalls, current},
     server::RegisterError,
@@ -269,13 +269,18 @@ impl ActorServer {
     /// The future can be dropped: the actor ends all the same.
     pub async fn unregister(&self, name: &str) -> bool {
         let Some(target) = self.node.directory().remove(name) else { return false };
-        target.stop(StopReason::Unregistered);
+        self.retire(&*target, StopReason::Unregistered).await;
+        true
+    }
+
+    /// Has an actor that lost its name run its queue and end, and waits for that.
+    pub(super) async fn retire(&self, target: &dyn Target, reason: StopReason) {
+        target.stop(reason);
         let task = lock(&self.hosted).take(target.id());
         if let Some(task) = task {
             // However the actor ended, it is gone.
             let _ = task.await;
         }
-        true
     }
 
     /// What is registered here, in the order of the names.

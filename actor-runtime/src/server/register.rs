@@ -5,7 +5,7 @@ use crate::{
     Actor, Task,
     actor::{ActorCell, Limits, Overflow, Registered, run, run_parallel},
     actor_id::ActorId,
-    call::{Metadata, MetadataError, Target},
+    call::{Metadata, MetadataError, StopReason, Target},
     context::Identity,
     cork::Corked,
     layer::Layer,
@@ -112,6 +112,47 @@ impl<'a, A: Actor> Registration<'a, A> {
     /// # Errors
     /// [`RegisterError`]. The actor is dropped then.
     pub fn register(self) -> Result<ActorId, RegisterError> {
+        self.start(false).map(|(id, _)| id)
+    }
+
+    /// Gives the actor its name and starts it, also if another actor has the name: that one takes no more calls, runs those
+    /// that are queued, and ends, as with [`ActorServer::unregister`]. Waits for that; the new actor runs already, so both
+    /// run for a while.
+    ///
+    /// Clients that follow the name go on with the new actor, without a gap. Those that are pinned to the old one get
+    /// [`Stale`](crate::FailureKind::Stale).
+    ///
+    /// ```
+    /// # use actor_runtime::prelude::*;
+    /// # #[actor_service] trait Model { async fn predict(&self, x: f64) -> f64; }
+    /// # struct Linear { by: f64 }
+    /// # #[actor_service] impl Model for Linear { async fn predict(&self, x: f64) -> f64 { self.by * x } }
+    /// # #[actor_runtime::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = ActorServer::bind("loopback:0").await?;
+    /// server.register("model", Linear { by: 2.0 })?;
+    /// let model: ModelClient = server.client("model")?;
+    /// assert!(server.register("model", Linear { by: 3.0 }).is_err());
+    /// server.registration("model", Linear { by: 3.0 }).replace().await?;
+    /// assert_eq!(model.predict(1.0).await?, 3.0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RegisterError`], but not that the name is taken. The actor is dropped then, and the old one keeps the name.
+    ///
+    /// # Cancel safety
+    /// Once it was polled, the future can be dropped: the new actor has the name, and the old one ends all the same.
+    pub async fn replace(self) -> Result<ActorId, RegisterError> {
+        let server = self.server;
+        let (id, replaced) = self.start(true)?;
+        if let Some(replaced) = replaced {
+            server.retire(&*replaced, StopReason::Replaced { by: id }).await;
+        }
+        Ok(id)
+    }
+
+    /// Gives the actor its name and starts it; gives the one that had the name before, if it may be replaced.
+    fn start(self, replaces: bool) -> Result<(ActorId, Option<Arc<dyn Target>>), RegisterError> {
         let Self { server, name, actor, limits, metadata, refused, layers, start } = self;
         if name.is_empty() || name.len() > MAX_NAME || name.contains(|c: char| c.is_control() || c == '/') {
             return Err(RegisterError::Name { name });
@@ -133,16 +174,20 @@ impl<'a, A: Actor> Registration<'a, A> {
         let registered = Registered { at: node.unix_millis(), metadata };
         let (methods, layers) = (node.methods().of::<A, A::Services>(), node.server_layers().and(layers));
         let cell = ActorCell::new(identity, limits, registered, methods, layers);
-        if let Err(present) = node.directory().insert(shared.clone(), cell.clone()) {
+        let replaced = if replaces {
+            node.directory().replace(shared.clone(), cell.clone())
+        } else if let Err(present) = node.directory().insert(shared.clone(), cell.clone()) {
             return Err(RegisterError::Taken { name, present: present.id() });
-        }
+        } else {
+            None
+        };
         let services = fingerprints::digests(cell.service_methods());
         hosted.add(id, shared, start(actor, cell));
         drop(hosted);
         for link in node.links().all() {
             link.announce(&services);
         }
-        Ok(id)
+        Ok((id, replaced))
     }
 }
 
@@ -191,7 +236,8 @@ pub enum RegisterError {
     },
     /// A running actor has the name.
     #[error(
-        "{name:?} is the name of the actor {present}, which is running; unregister that one, or choose another name"
+        "only `replace` of a `registration` takes a name from another actor, and {name:?} is the name of the actor \
+         {present}, which is running; unregister that one, or choose another name"
     )]
     Taken {
         /// Which.

@@ -8,6 +8,7 @@ mod layers;
 mod layers_limit;
 mod layers_trace;
 mod misuse;
+mod names;
 mod oneway;
 mod reply_to;
 mod s10_attempts;
