@@ -505,7 +505,7 @@ pub fn take<S: Service>(call: &dyn AnyCall) -> Result<S::Response, Failure> {
     match outcome {
         Some(Outcome::Value(mut response)) => {
             if let Some(stream) = response.stream() {
-                stream.name(method, &head.name, head.home);
+                stream.name(head);
                 return Ok(response);
             }
             #[cfg(debug_assertions)]
@@ -515,7 +515,7 @@ pub fn take<S: Service>(call: &dyn AnyCall) -> Result<S::Response, Failure> {
         Some(Outcome::Stream(stream)) => {
             let mut response = decode(Status::Replied, Decoder::with_stream(Bytes::new(), Some(stream)))?;
             if let Some(stream) = response.stream() {
-                stream.name(method, &head.name, head.home);
+                stream.name(head);
             }
             Ok(response)
         }

@@ -39,7 +39,7 @@ pub(crate) use source::{Batch, Limits, Source, Written};
 use crate::{
     Node,
     actor_id::Instance,
-    call::{Delivery, Failure, FailureKind},
+    call::{CallHead, Delivery, Failure, FailureKind},
     codec::{self, CodecError, Decoder, Encoder, Message, arriving_at},
     node::current,
     service::Method,
@@ -138,7 +138,7 @@ pub trait AnyStreaming: Send {
     fn encode_in_place(&mut self);
 
     /// Says which call its failures are about, and which node reads it.
-    fn name(&mut self, method: &'static Method, actor: &str, reader: Option<Instance>);
+    fn name(&mut self, head: &CallHead);
 }
 
 /// A stream that leaves: its items are to be read elsewhere.
@@ -277,9 +277,9 @@ impl<T: Message + Send + 'static> AnyStreaming for Streaming<T> {
         self.again = Some(again::<T>);
     }
 
-    fn name(&mut self, method: &'static Method, actor: &str, reader: Option<Instance>) {
-        self.about = Some(Box::new((method, actor.to_owned())));
-        self.reader = reader;
+    fn name(&mut self, head: &CallHead) {
+        self.about = Some(Box::new((head.method, head.name.to_string())));
+        self.reader = head.home;
     }
 }
 
