@@ -134,7 +134,7 @@ pub trait AnyStreaming: Send {
     /// Takes it out, to be written elsewhere.
     fn take(&mut self) -> Outgoing;
 
-    /// As [`Source::encode_in_place`].
+    /// Has each item go through bytes where it is read on the same node: there are clients in it.
     fn encode_in_place(&mut self);
 
     /// Says which call its failures are about, and which node reads it.

@@ -35,6 +35,18 @@ struct State {
     accepted: Vec<Arc<Link>>,
 }
 
+/// So many addresses are kept before those that failed long ago are forgotten: messages may bring any number.
+const MANY: usize = 1024;
+
+impl State {
+    fn forget(&mut self, now: Instant) {
+        if self.by_address.len() >= MANY {
+            let over = |until: Instant| until + LONGEST_REST < now;
+            self.by_address.retain(|_, way| !matches!(way, Way::Resting { until, .. } if over(*until)));
+        }
+    }
+}
+
 /// What there is towards one address.
 enum Way {
     Link(Arc<Link>),
@@ -206,6 +218,7 @@ impl Links {
             Some(Way::Resting { until, .. }) if *until > node.now() => return Next::Rest(*until),
             Some(Way::Resting { failures, .. }) => *failures,
         };
+        state.forget(node.now());
         let decided = Arc::<Signal<Decision>>::default();
         let before = state.by_address.insert(address.clone(), Way::Dialling(decided.clone()));
         // What it holds is dropped without the lock.

@@ -245,6 +245,18 @@ fn a_client_of_an_actor_of_the_receiving_node_takes_the_direct_path() {
     });
 }
 
+/// Its values are moved, and a client among them is all the same no longer of the node that it was made on.
+#[test]
+fn on_the_direct_path_a_client_of_another_node_is_bound_to_the_receiving_one() {
+    on_path(Path::Direct, async |fixture| {
+        let other = fixture.another_node("other").build().unwrap();
+        fixture.register("other", Desk::default());
+        let of_another = ExchangeClient::on(&other, &fixture.resolver, "other");
+        of_another.kept().await.unwrap();
+        assert!(desk(fixture).tell(of_another).await.unwrap());
+    });
+}
+
 /// In another format a client is its name, registration and address; read in the scope of a node, it is of that node.
 #[test]
 fn a_client_can_be_written_in_any_format() {

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use actor_runtime::{Address, DialPolicy, NodeBuilder, prelude::*};
-use tests::{Fixture, ProbeClient, Puppet, on_each_path};
+use tests::{Fixture, Path, ProbeClient, Puppet, on_each_path, on_each_path_but};
 
 /// Calls what it is sent.
 #[actor_service]
@@ -162,5 +162,23 @@ fn the_sender_itself_can_be_called_back_at_once() {
             assert_eq!(given.add(1).await.unwrap(), 2);
             assert_eq!(given.pinned_actor(), probe.pinned().await.unwrap().pinned_actor());
         }
+    });
+}
+
+/// Whoever listens at the address by now is not who was meant.
+#[test]
+fn a_server_that_was_started_anew_at_the_address_is_another_one() {
+    on_each_path_but(&[Path::Direct, Path::Loopback], "they have no ports to bind again", async |fixture| {
+        let b = server(fixture, "b", |b| b.dial_policy(DialPolicy::any())).await;
+        let c = server(fixture, "c", |c| c).await;
+        let (keeper, probe) = clients(&fixture.node, &b, &c);
+        keeper.keep(probe.clone()).await.unwrap();
+        assert_eq!(keeper.add(1).await.unwrap(), 1);
+        c.shutdown(Duration::from_secs(1)).await.unwrap();
+        let node = fixture.another_node("c").seed(77).build().unwrap();
+        let c = ActorServer::bind_on(&node, c.address().to_string()).await.unwrap();
+        c.register("p", puppet(fixture, 100)).unwrap();
+        failed(keeper.add(1).await, "Stale NotDelivered");
+        assert_eq!(probe.add(1).await.unwrap(), 101);
     });
 }
