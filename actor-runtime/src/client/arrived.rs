@@ -24,6 +24,8 @@ use crate::{
 };
 
 /// What a client that came in a message keeps of it.
+///
+/// Invariant: no address of a message leaves here before [`admit`](Self::admit) has let it.
 pub(super) struct Arrived {
     reference: Reference,
     /// The registration that was reached first, if the reference has none.
@@ -82,9 +84,9 @@ impl Arrived {
 
     /// An actor of the node itself, whatever address it goes by elsewhere.
     fn here(&self, node: &Node, actor: ActorId) -> Result<ResolveResult, Failure> {
-        let address = node.directory().address().or_else(|| self.reference.address.clone());
-        let mut endpoint =
-            ResolvedEndpoint::new(address.ok_or_else(|| gone(actor))?, self.reference.name.clone());
+        // Not the address that came with it: nobody has said that it is the node's own.
+        let address = node.directory().address().ok_or_else(|| gone(actor))?;
+        let mut endpoint = ResolvedEndpoint::new(address, self.reference.name.clone());
         endpoint.actor = Some(actor);
         Ok(ResolveResult::new([endpoint]))
     }

@@ -64,7 +64,7 @@ impl Route {
         endpoint.actor = pinned.or(endpoint.actor);
         let own = node.directory().address().as_ref() == Some(&endpoint.address);
         let way = if own && node.local_calls() == LocalCalls::Direct {
-            let target = here(node, namespace, &endpoint)?;
+            let target = here(node, whom, &endpoint)?;
             if !whom.follows {
                 endpoint.actor = Some(target.id());
             }
@@ -154,12 +154,15 @@ fn not_sent(failure: Failure) -> Failure {
     Failure::new(kind, Delivery::NotDelivered, failure.detail())
 }
 
-fn here(node: &Node, namespace: &Namespace, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Failure> {
-    if namespace != node.namespace() {
-        return Err(elsewhere(&endpoint.name, namespace.as_str(), node.namespace()));
+fn here(node: &Node, whom: &Whom<'_>, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Failure> {
+    if whom.namespace != node.namespace() {
+        return Err(elsewhere(&endpoint.name, whom.namespace.as_str(), node.namespace()));
     }
     let directory = node.directory();
     let target = directory.find(&endpoint.name).ok_or_else(|| {
+        if let Some(pinned) = whom.pinned {
+            return gone(pinned);
+        }
         let known: Vec<String> = directory.names().iter().map(|name| format!("{name:?}")).collect();
         unknown(&endpoint.name, &format!("at {}", endpoint.address), &known)
     })?;

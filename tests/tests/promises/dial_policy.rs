@@ -182,3 +182,24 @@ fn a_server_that_was_started_anew_at_the_address_is_another_one() {
         assert_eq!(probe.add(1).await.unwrap(), 101);
     });
 }
+
+/// What says it is of the receiving node is looked for there, and nowhere else, wherever it says it is.
+#[test]
+fn an_address_that_comes_with_the_receivers_own_identity_is_not_dialled() {
+    on_each_path(async |fixture| {
+        let without_server = fixture.another_node("plain").build().unwrap();
+        for node in [fixture.server.node(), &without_server] {
+            let id = serde_json::to_string(&node.id()).unwrap();
+            let text = format!(
+                r#"{{"Probe":{{"namespace":"<local>","name":"p","actor":{{"node":{id},"serial":4000}},"address":"127.0.0.1:9"}}}}"#
+            );
+            let probe: ProbeClient = node.scope(async { serde_json::from_str(&text).unwrap() }).await;
+            let failure = probe.add(1).await.unwrap_err();
+            assert_eq!(
+                (failure.kind(), failure.delivery()),
+                (FailureKind::Stale, Delivery::NotDelivered),
+                "{failure}"
+            );
+        }
+    });
+}
