@@ -5,16 +5,23 @@
 
 mod cancelled;
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 pub use cancelled::Cancelled;
 
 use crate::{
-    Node, Task,
+    Actor, Node, Registration, Task,
+    actor::ActorCell,
     actor_id::ActorId,
     call::{AnyCall, Caller, Link, Metadata, Stage},
     names::{Namespace, Resolver},
     reply::Pending,
+    timer::Timers,
 };
 
 tokio::task_local! {
@@ -58,6 +65,15 @@ pub(crate) struct Identity {
     pub(crate) node: Node,
     /// What its turns answer later.
     pub(crate) pending: Pending,
+    /// The actor itself.
+    pub(crate) cell: Weak<ActorCell>,
+}
+
+impl Identity {
+    /// Who an actor is to be.
+    pub(crate) fn new(id: ActorId, name: Arc<str>, node: Node) -> Self {
+        Self { id, name, node, pending: Pending::default(), cell: Weak::new() }
+    }
 }
 
 impl ActorContext {
@@ -174,6 +190,55 @@ impl ActorContext {
     /// What was given to the node with [`Node::extend`], by its type.
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.identity.node.extension()
+    }
+
+    /// The actor's timers: turns of [`Actor::on_timeout`](crate::Actor::on_timeout) at their time.
+    ///
+    /// They are the actor's, not the call's: a timer that is set here fires also when the call has long ended.
+    pub fn timers(&self) -> Timers {
+        Timers::new(ActorCell::timers_of(&self.identity))
+    }
+
+    /// Ends the actor: it takes no more calls, runs those that are queued, and then ends as
+    /// [`StopReason::Finished`](crate::StopReason::Finished). Returns at once; a turn that calls this runs on to its end.
+    ///
+    /// A permanent child of a supervisor ends after the running turns instead, and is started again, with its queue.
+    pub fn stop(&self) {
+        if let Some(actor) = self.identity.node.roster().find(self.identity.id.serial) {
+            actor.stop_itself();
+        }
+    }
+
+    /// An actor that this one starts, and that ends with it; see [`Node::actor`]. It is told to stop when this one has run
+    /// its last turn, before its [`on_stop`](crate::Actor::on_stop) or its restart.
+    ///
+    /// ```
+    /// # use actor_runtime::{Node, StopReason, prelude::*};
+    /// # #[actor_service] trait Work { async fn step(&mut self); }
+    /// # struct Hand;
+    /// # #[actor_service] impl Work for Hand { async fn step(&mut self) {} }
+    /// # #[actor_service] trait Team { async fn hire(&mut self) -> bool; }
+    /// # struct Boss;
+    /// #[actor_service]
+    /// impl Team for Boss {
+    ///     async fn hire(&mut self) -> bool {
+    ///         current_ctx().is_ok_and(|ctx| ctx.unnamed_actor(Hand).start().is_ok())
+    ///     }
+    /// }
+    /// # #[actor_runtime::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::builder().build()?;
+    /// let boss = node.actor("boss", Boss).start()?;
+    /// assert!(boss.client::<TeamClient>().hire().await?);
+    /// boss.stop(Duration::from_secs(1)).await;
+    /// # Ok(()) }
+    /// ```
+    pub fn actor<A: Actor>(&self, name: impl Into<String>, actor: A) -> Registration<'_, A> {
+        Registration::new(&self.identity.node, Some(name.into()), actor).child_of(self.identity.id)
+    }
+
+    /// As [`actor`](Self::actor), without a name: it is reached by its handle.
+    pub fn unnamed_actor<A: Actor>(&self, actor: A) -> Registration<'_, A> {
+        Registration::new(&self.identity.node, None, actor).child_of(self.identity.id)
     }
 
     /// Runs a task that may call [`current_ctx`]. It belongs to no call: it has no deadline and no caller, and calls

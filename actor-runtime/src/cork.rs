@@ -5,7 +5,7 @@
 //! noted, and sent when its poll ends. A poll that has lasted for a moment is corked no longer: what its handlers answer
 //! is worth more than a wake-up. And a handler that blocks its thread early in such a poll holds up what was answered
 //! before it; so whoever handed the calls over looks from time to time whether something was left lying
-//! (`transport/quic/drive`).
+//! (`transport/quic/read`).
 
 use std::{
     cell::RefCell,

@@ -24,8 +24,11 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
-    task::Poll,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
 };
 
 pub use carried::{LayerCall, OutgoingCall, Side};
@@ -155,7 +158,37 @@ pub struct Next<'a> {
     inner: Inner<'a>,
 }
 
-type Inner<'a> = Pin<&'a mut (dyn Future<Output = Result<Status, Failure>> + Send + 'a)>;
+/// What all layers stand around.
+pub(crate) struct Inner<'a> {
+    way: Pin<&'a mut (dyn Future<Output = Result<Status, Failure>> + Send + 'a)>,
+    /// Set when no layer has this any more: it has ended, or they have let go of it.
+    back: Option<&'a AtomicBool>,
+}
+
+impl<'a> Inner<'a> {
+    pub(crate) fn new(
+        way: Pin<&'a mut (dyn Future<Output = Result<Status, Failure>> + Send + 'a)>,
+        back: Option<&'a AtomicBool>,
+    ) -> Self {
+        Self { way, back }
+    }
+}
+
+impl Future for Inner<'_> {
+    type Output = Result<Status, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.way.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Inner<'_> {
+    fn drop(&mut self) {
+        if let Some(back) = self.back {
+            back.store(true, Ordering::Relaxed);
+        }
+    }
+}
 
 impl<'a> Next<'a> {
     /// All of the way.
@@ -169,7 +202,7 @@ impl<'a> Next<'a> {
     /// The failure of the call, be it of a layer further inside, of its way or of its handler.
     ///
     /// # Cancel safety
-    /// Dropping it breaks off the call.
+    /// Dropping it breaks off the call, which is cancelled when the layer ends.
     pub async fn run(self) -> Result<Status, Failure> {
         let Self { mut rest, mut around, call, inner } = self;
         while let Some((layer, inside)) = rest.split_first() {

@@ -58,7 +58,8 @@
 //! - [`ActorServer`]: giving names to actors. [`ServiceClient`]: what every client can do.
 //! - [`Failure`] and [`CallError`]: every way a call can end.
 //! - [`ReplyTo`]: answering a call later than its turn. [`Call::try_now`]: not waiting for room.
-//! - [`current_ctx`]: what a handler knows about its call.
+//! - [`current_ctx`]: what a handler knows about its call. [`Timers`]: turns at their time.
+//! - [`Node::actor`] and [`ActorHandle`]: actors without a server, and their ends. [`supervise`]: starting them again.
 //! - [`inspect`]: asking a server how it is, and what it serves.
 //! - [`layers`]: traces, limits and metrics around calls; [`Layer`] to write another.
 //! - [`Node`]: several nodes in one process, settings, layers. [`BlockingNode`] and [`Call::wait`]: programs that are not
@@ -75,6 +76,7 @@ pub mod codec;
 mod context;
 mod cork;
 mod entry;
+mod group;
 pub mod inspect;
 mod layer;
 pub mod layers;
@@ -88,13 +90,15 @@ pub mod schema;
 mod server;
 pub mod service;
 mod stream;
+pub mod supervise;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timer;
 mod transport;
 mod trust;
 
-pub use actor::{Actor, Health, Overflow};
+pub use actor::{Actor, ActorHandle, Ended, Health, Overflow};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{
@@ -103,6 +107,7 @@ pub use call::{
 };
 pub use client::{Call, ServiceClient};
 pub use context::{ActorContext, Cancelled, NoContext, current_ctx};
+pub use group::{Group, GroupBuilder, GroupError};
 pub use layer::{Interest, Layer, LayerCall, Next, OutgoingCall, Side};
 pub use names::{
     Address, AddressError, BoxFuture, BoxStream, DialPolicy, FixedResolver, Namespace, NamespaceError,
@@ -115,8 +120,19 @@ pub use server::{
 };
 pub use service::Status;
 pub use stream::Streaming;
+pub use timer::{MissedTicks, Period, Timeout, TimerError, TimerId, Timers};
 pub use transport::quic::NetworkMode;
 pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustError};
+
+/// The guide's programs.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../docs/guide/actors.md")]
+    mod actors {}
+
+    #[doc = include_str!("../../docs/guide/supervising.md")]
+    mod supervising {}
+}
 
 /// For the fuzzer only.
 #[cfg(fuzzing)]

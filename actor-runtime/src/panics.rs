@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
+    task::Waker,
 };
 
 /// What a panic said.
@@ -17,5 +18,14 @@ pub(crate) fn discard<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         let message = text_of(&*panic);
         tracing::error!(%message, "an argument or a reply panicked while it was dropped");
+    }
+}
+
+/// Wakes somebody whose executor is not ours, often from a task that serves many: one that panics, as where it has ended,
+/// must not keep the others from being told.
+pub(crate) fn wake(waker: Waker) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        let message = text_of(&*panic);
+        tracing::error!(%message, "a waker panicked");
     }
 }

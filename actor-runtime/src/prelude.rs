@@ -6,6 +6,6 @@ pub use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 pub use crate::{
     Actor, ActorContext, ActorServer, CallError, CallOptions, Delivery, Failure, FailureKind, FixedResolver,
-    Health, Namespace, Node, Overflow, ReplyTo, Resolver, ServiceClient, Streaming, actor_service,
+    Health, Namespace, Node, Overflow, ReplyTo, Resolver, ServiceClient, Streaming, Timeout, actor_service,
     current_ctx, message,
 };

@@ -6,6 +6,7 @@ use std::{
 
 use actor_runtime::{
     Actor, ActorServer, Authority, FixedResolver, LocalCalls, Node, NodeBuilder, Registration, Trust,
+    inspect::{ActorHealth, InspectClient},
     testing::SimNet,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -150,6 +151,16 @@ impl Fixture {
     pub fn register(&self, name: &str, actor: impl Actor) {
         self.server.register(name, actor).expect("a free name");
         self.resolver.set(name, [self.server.address()]);
+    }
+
+    /// How an actor of the server is: as it is once all has been taken in that was sent before the question.
+    ///
+    /// # Panics
+    /// If it is not registered, or there is no answer.
+    pub async fn health(&self, name: &str) -> ActorHealth {
+        let resolver = FixedResolver::new([("$inspect", self.server.address())]);
+        let health = InspectClient::on(&self.node, &resolver, "$inspect").health().await.expect("it answers");
+        health.actor(name).expect("it is registered").clone()
     }
 
     /// An actor of this name with settings of its own, and a client of it.

@@ -2,13 +2,14 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock},
     task::Poll,
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::mailbox::{Mailbox, Overflow};
+use super::mailbox::{Mailbox, Rest};
 use crate::{
     actor_id::ActorId,
     call::{
@@ -19,6 +20,7 @@ use crate::{
     layer::Layers,
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
+    timer::{Deliver, TimerSet},
 };
 
 /// One registered actor.
@@ -30,21 +32,38 @@ pub(crate) struct ActorCell {
     /// Those of the node, and its own inside.
     pub(crate) layers: Layers,
     methods: Arc<MethodTable>,
+    /// Made when some of it is needed first.
+    rare: OnceLock<Box<Rare>>,
+}
+
+/// What most actors do without.
+#[derive(Default)]
+struct Rare {
     /// Made when the first call comes that is to be remembered.
     dedup: OnceLock<Arc<Dedup<Box<dyn ReplySink>>>>,
-    /// The same cell, for whoever looks after its deadlines.
-    this: Weak<Self>,
+    /// Made when somebody asks for the actor's timers first.
+    timers: OnceLock<Arc<TimerSet>>,
 }
 
 /// How much an actor takes on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    pub(crate) mailbox: usize,
-    pub(crate) overflow: Overflow,
     /// How many shared turns may overlap.
-    pub(crate) overlap: usize,
+    pub(crate) overlap: u32,
     /// Whether the actor runs on the network thread.
     pub(crate) inline: bool,
+    pub(crate) care: Care,
+}
+
+/// Who looks after an actor that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Nobody: its end is that of its registration.
+    Nobody,
+    /// A supervisor, which may start it again when it has failed.
+    Supervisor,
+    /// A supervisor, which starts it again also when it stops itself.
+    Permanent,
 }
 
 /// What was said and noted when an actor got its name.
@@ -52,6 +71,8 @@ pub(crate) struct Limits {
 pub(crate) struct Registered {
     /// Milliseconds since 1970.
     pub(crate) at: u64,
+    /// The serial number of the actor that started it; 0 if none did.
+    pub(crate) parent: u64,
     /// None for most actors.
     pub(crate) metadata: Option<Box<Metadata>>,
 }
@@ -59,20 +80,20 @@ pub(crate) struct Registered {
 impl ActorCell {
     pub(crate) fn new(
         identity: Identity,
+        mailbox: Mailbox,
         limits: Limits,
         registered: Registered,
         methods: Arc<MethodTable>,
         layers: Layers,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            identity: Arc::new(identity),
-            mailbox: Mailbox::new(limits.mailbox, limits.overflow),
+            identity: Arc::new(Identity { cell: this.clone(), ..identity }),
+            mailbox,
             limits,
             registered,
             layers,
             methods,
-            dedup: OnceLock::new(),
-            this: this.clone(),
+            rare: OnceLock::new(),
         })
     }
 
@@ -112,7 +133,7 @@ impl Target for ActorCell {
             let config = self.identity.node.config();
             Window { entries: config.dedup_entries, bytes: config.dedup_bytes, age: config.dedup_age }
         };
-        self.dedup.get_or_init(|| Arc::new(Dedup::new(window()))).clone()
+        self.rare.get_or_init(Box::default).dedup.get_or_init(|| Arc::new(Dedup::new(window()))).clone()
     }
 
     fn admit(&self, call: Arc<dyn AnyCall>) -> Result<(), Refused> {
@@ -134,7 +155,7 @@ impl Target for ActorCell {
                 return Err(Refused { call, failure });
             }
         };
-        self.identity.node.expect_deadline(deadline, watch, || self.this.clone());
+        self.identity.node.expect_deadline(deadline, watch, || self.identity.cell.clone());
         Ok(())
     }
 
@@ -153,7 +174,7 @@ impl Target for ActorCell {
                 Some(call)
             });
             let watch = self.mailbox.push_all(plain, &mut refused);
-            self.identity.node.expect_deadline(earliest, watch, || self.this.clone());
+            self.identity.node.expect_deadline(earliest, watch, || self.identity.cell.clone());
             if let Some(call) = calls.next() {
                 refused.extend(self.admit(call).err());
             }
@@ -167,14 +188,21 @@ impl Target for ActorCell {
 
     fn stop(&self, reason: StopReason) {
         self.mailbox.stop(reason);
+        self.ended_at_rest();
     }
 
     fn kill(&self, reason: StopReason) {
+        // What is left of it is nobody's any more: its streams go on.
+        if self.mailbox.end_reason().is_some() {
+            return;
+        }
         self.mailbox.kill(reason);
         // Also if a handler blocks the loop of turns: what is answered later waits for no turn.
         if let Some(reason) = self.mailbox.closed() {
             self.identity.pending.kill(&reason);
+            self.identity.node.producers().stop_those_of(self.identity.id, &reason);
         }
+        self.ended_at_rest();
     }
 
     fn is_closed(&self) -> bool {
@@ -182,7 +210,131 @@ impl Target for ActorCell {
     }
 }
 
+/// How long an actor gets to see that it is killed.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
 impl ActorCell {
+    /// Refuses new calls and runs the queue; kills what is left after the grace.
+    pub(crate) fn stop_within(&self, reason: StopReason, grace: Duration) {
+        self.limit(grace);
+        self.stop(reason);
+    }
+
+    /// Refuses new calls and fails the queue; kills what is left after the node's time for stopping.
+    pub(crate) fn stop_now(&self, reason: StopReason) {
+        self.limit(self.identity.node.config().stop_timeout);
+        self.mailbox.close(reason);
+        self.ended_at_rest();
+    }
+
+    /// An actor that has no run, and gets none any more, has nobody else to see to its end.
+    fn ended_at_rest(&self) {
+        if self.limits.care != Care::Nobody
+            && let Some(reason) = self.mailbox.end_reason()
+        {
+            self.identity.node.roster().remove(self);
+            self.identity.pending.end(&reason);
+        }
+    }
+
+    fn limit(&self, grace: Duration) {
+        let node = &self.identity.node;
+        // What cannot be told from for ever needs no alarm.
+        if let Some(at) = node.now().checked_add(grace) {
+            let watch = self.mailbox.limit(at);
+            node.expect_deadline(Some(at), watch, || self.identity.cell.clone());
+        }
+    }
+
+    /// The actor stops itself: it ends when its queue is empty, or makes way for its next run.
+    pub(crate) fn stop_itself(&self) {
+        match self.limits.care {
+            Care::Permanent => drop(self.mailbox.retire(StopReason::Finished)),
+            Care::Nobody | Care::Supervisor => self.mailbox.stop(StopReason::Finished),
+        }
+    }
+
+    /// A run has failed. If none can follow, nobody waits for one.
+    pub(super) fn failed(&self, reason: &StopReason) {
+        if self.limits.care == Care::Nobody || self.mailbox.closed().is_some() {
+            self.mailbox.close(reason.clone());
+        }
+    }
+
+    /// Ends this run, which the next one is to follow; what is left of it after the node's time for stopping is cut off.
+    pub(crate) fn retire(&self) {
+        match self.limits.care {
+            Care::Nobody => self.stop_now(StopReason::SupervisorStopped),
+            Care::Supervisor | Care::Permanent => drop(self.mailbox.retire(StopReason::Restarted)),
+        }
+    }
+
+    /// A run has ended: the next one follows, or the actor has ended with it.
+    pub(super) fn leave(&self, reason: Arc<StopReason>) {
+        if self.limits.care != Care::Nobody && self.mailbox.rest(&reason) == Rest::Resting {
+            self.identity.pending.interrupt(&reason);
+            // The next run sets its own.
+            self.clear_timers();
+        } else {
+            self.end(Arc::unwrap_or_clone(reason));
+        }
+    }
+
+    /// There is no next run.
+    pub(crate) fn end(&self, reason: StopReason) {
+        // Before those who wait for the end are told, so that they find nothing of it.
+        self.identity.node.roster().remove(self);
+        self.mailbox.end(reason);
+        self.end_timers();
+        self.end_pending();
+    }
+
+    /// Ends the actors that this run has started, the last one first. Their queues are run. What is left after the node's
+    /// time for stopping is killed, and what blocks its thread then is left behind.
+    pub(super) async fn end_children(&self) {
+        let node = &self.identity.node;
+        let grace = node.config().stop_timeout;
+        self.mailbox.make_childless();
+        let children = node.roster().children(self.identity.id.serial);
+        if children.is_empty() {
+            return;
+        }
+        for child in children.iter().rev() {
+            child.stop_within(StopReason::ParentEnded, grace);
+        }
+        let all = async {
+            for child in &children {
+                child.mailbox.ended().await;
+            }
+        };
+        let killed =
+            poll_fn(|cx| if self.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(()) });
+        // Boxed: few actors have children, and all have the place that this takes.
+        let mut all = Box::pin(all);
+        let mut limit = Box::pin(node.sleep_until(node.now() + grace + LAST_WORDS));
+        tokio::select! {
+            biased;
+            () = &mut all => {}
+            () = killed => self.kill_children(),
+            () = &mut limit => {
+                let left = children.iter().filter(|child| child.mailbox.end_reason().is_none());
+                for child in left {
+                    tracing::error!(
+                        actor = %child.identity.name, parent = %self.identity.name,
+                        "an actor blocks its thread and is left behind by its parent, which ends"
+                    );
+                }
+            }
+        }
+    }
+
+    pub(super) fn kill_children(&self) {
+        self.mailbox.make_childless();
+        for child in self.identity.node.roster().children(self.identity.id.serial) {
+            child.kill(StopReason::ParentEnded);
+        }
+    }
+
     /// The actor takes no more turns, and what it held is gone: waits until tasks have answered what they were to answer,
     /// or until the actor is to end at once.
     pub(super) async fn answered(&self) {
@@ -194,14 +346,49 @@ impl ActorCell {
     }
 
     /// The actor takes no more turns: what it holds is not answered any more.
-    pub(super) fn close_pending(&self) {
-        if let Some(reason) = self.mailbox.closed() {
-            self.identity.pending.close(&reason);
+    pub(super) fn close_pending(&self, reason: &Arc<StopReason>) {
+        self.identity.pending.close(reason);
+    }
+
+    /// The timers of an actor. One that is gone has none, and nothing can be set.
+    pub(crate) fn timers_of(identity: &Arc<Identity>) -> Arc<TimerSet> {
+        let new = || {
+            let (node, actor) = (&identity.node, identity.cell.clone());
+            TimerSet::new(node.timers().clone(), actor, identity.name.clone(), node.config().max_timers)
+        };
+        let Some(cell) = identity.cell.upgrade() else {
+            let none = new();
+            none.end();
+            return none;
+        };
+        let timers = &cell.rare.get_or_init(Box::default).timers;
+        if let Some(timers) = timers.get() {
+            return timers.clone();
+        }
+        let timers = timers.get_or_init(new).clone();
+        // The end of the actor finds the set, or came before and is seen here.
+        if cell.mailbox.is_ended() {
+            timers.end();
+        }
+        timers
+    }
+
+    /// The run has ended, and with it the timers that it has set.
+    fn clear_timers(&self) {
+        if let Some(timers) = self.rare.get().and_then(|rare| rare.timers.get()) {
+            timers.clear();
+        }
+    }
+
+    /// The actor has ended: so have its timers.
+    fn end_timers(&self) {
+        if let Some(timers) = self.rare.get().and_then(|rare| rare.timers.get()) {
+            timers.end();
         }
     }
 
     /// The actor has ended: nothing of it is answered any more.
-    pub(super) fn end_pending(&self) {
+    fn end_pending(&self) {
         if let Some(reason) = self.mailbox.closed() {
             self.identity.pending.end(&reason);
         }
@@ -235,8 +422,17 @@ fn too_deep(call: &dyn AnyCall) -> Failure {
     Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, detail).with_hops(hops)
 }
 
+impl Deliver for ActorCell {
+    fn deliver(&self, turn: Arc<dyn AnyCall>) -> bool {
+        self.mailbox.push_own(turn)
+    }
+}
+
 impl Sweep for ActorCell {
     fn sweep(&self, now: Instant) -> Option<Instant> {
+        if self.mailbox.is_overdue(now) {
+            self.kill(StopReason::Killed);
+        }
         self.mailbox.sweep(now)
     }
 

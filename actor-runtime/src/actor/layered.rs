@@ -15,7 +15,7 @@ use std::{
 use super::ActorCell;
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Stage},
-    layer::{self, Begun, LayerCall, Next, Side},
+    layer::{self, Begun, Inner, LayerCall, Next, Side},
     names::BoxFuture,
     panics::text_of,
     service::{Access, Turn, TurnEnd},
@@ -29,6 +29,10 @@ pub(super) fn begin(cell: &ActorCell, turn: &mut Turn) -> Option<Begun> {
 
 #[inline(never)]
 fn shown(cell: &ActorCell, turn: &mut Turn) -> Option<Begun> {
+    // The mailbox may not have come to say so, and a layer that refuses it leaves nobody else who would.
+    if turn.call.head().method.oneway {
+        turn.call.accepted();
+    }
     let begun = cell.layers.incoming(&*turn.call, &cell.identity.node);
     turn.publish = begun.is_none();
     begun
@@ -58,7 +62,7 @@ async fn run(cell: &ActorCell, call: &dyn AnyCall, begun: Begun, handler: BoxFut
             .unwrap_or_else(|| Err(Failure::new(FailureKind::Cancelled, Delivery::NotDelivered, "too late")))
     });
     let seen = LayerCall::new(call, &cell.identity.node, Side::Server);
-    let end = layer::caught(Next::new(&cell.layers, around, seen, inner).run()).await;
+    let end = layer::caught(Next::new(&cell.layers, around, seen, Inner::new(inner, None)).run()).await;
     if let Some(panic) = watched.panic() {
         // The layers have seen it; now the actor ends by it.
         resume_unwind(panic);

@@ -7,6 +7,7 @@
 //!              │         nothing is granted)                                are seen to end)
 //!              ├───────► joins        a call that its own chain's shared turn waits for (S5)
 //!   stop, kill ├───────► closing      never behind user traffic
+//!   retire     ├───────► life         likewise: this receiver ends, and another one takes the queue over
 //!   ask        └───────► question     one place, never behind user traffic
 //! ```
 //!
@@ -24,7 +25,12 @@
 //! 5. Nothing is allocated before the first message.
 //! 6. A oneway call is accepted once it is in `queue`, and never while it is in `waiting`.
 //! 7. A question is handed out before any call, or dropped by `end`; there is one at most, which all askers share.
+//! 8. A turn that the actor itself asked for (a timer's) is in `queue` or, however full that is, in `waiting`, until it is
+//!    handed out, is over, or the mailbox closes; it is never refused before that.
+//! 9. After `retire` no call of the queue is handed out to this receiver. Between `rest` and `resume` there is no
+//!    receiver: calls queue, and whoever closes the mailbox ends it.
 
+mod life;
 mod observe;
 
 use std::{
@@ -33,6 +39,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use life::Life;
+pub(crate) use life::Rest;
 pub(crate) use observe::{Answer, Look, Question};
 use slab::Slab;
 use tokio::time::Instant;
@@ -83,8 +91,16 @@ struct State {
     progress: Option<Instant>,
     /// Whether a turn has started or ended since `progress` was noted.
     moved: bool,
-    /// Whether the receiver is gone.
+    /// Whether the receiver is gone, for good.
     ended: bool,
+    /// Whether the actor has started once.
+    started: bool,
+    /// Whether there is no receiver, and another one is to come.
+    resting: bool,
+    /// Whether this run of the actor has ended the actors that it had started.
+    childless: bool,
+    /// Made when somebody looks after the actor's life: most actors run until they are dropped.
+    life: Option<Box<Life>>,
 }
 
 /// The calls that are not in the queue.
@@ -108,6 +124,8 @@ pub(crate) enum Step {
     Blocked,
     /// Nothing will come any more.
     Closed,
+    /// What will come is for the next receiver.
+    Retired,
     /// The actor is to end at once.
     Killed,
 }
@@ -149,6 +167,10 @@ impl Mailbox {
                 progress: None,
                 moved: false,
                 ended: false,
+                started: false,
+                resting: false,
+                childless: false,
+                life: None,
             }),
             killed: AtomicBool::new(false),
         }
@@ -211,6 +233,26 @@ impl Mailbox {
         let watch = state.pushed().wake(state);
         accepted.into_iter().for_each(|call| call.accepted());
         watch
+    }
+
+    /// Takes a turn that the actor itself asked for. It has its place behind what is queued, also where a call would be
+    /// refused: whoever asks sees to it that there are few. False if no more turns are taken.
+    pub(crate) fn push_own(&self, turn: Entry) -> bool {
+        let mut state = lock(&self.state);
+        if state.closing.is_some() {
+            return false;
+        }
+        if state.queue.len() < state.capacity {
+            state.queue.push_back(turn);
+        } else {
+            state.push_waiting(turn);
+        }
+        let promoted = state.promoted();
+        let receiver = state.wanted();
+        drop(state);
+        wake(receiver);
+        accept(promoted);
+        true
     }
 
     /// Takes a call that a running shared turn of this actor waits for: it does not queue.
@@ -276,10 +318,14 @@ impl Mailbox {
         self.killed.load(Ordering::Acquire)
     }
 
-    /// Refuses new calls; what is queued is still run.
+    /// Refuses new calls; what is queued is still run, if there is somebody to run it.
     pub(crate) fn stop(&self, reason: StopReason) {
         let mut state = lock(&self.state);
-        state.closing.get_or_insert_with(|| Arc::new(reason));
+        if state.resting {
+            drop(state);
+            return self.end(reason);
+        }
+        state.close(reason);
         let receiver = state.receiver.take();
         drop(state);
         wake(receiver);
@@ -291,19 +337,30 @@ impl Mailbox {
         let mut state = lock(&self.state);
         // Under the lock, so that nobody sees the kill without its reason.
         self.killed.store(true, Ordering::Release);
-        let why = state.closing.get_or_insert_with(|| Arc::new(reason.clone())).clone();
+        let why = state.close(reason.clone());
         let running: Vec<Entry> = state.running.iter().map(|(_, call)| call.clone()).collect();
+        let resting = state.resting;
         drop(state);
         // Before the receiver is woken: a turn that tidies up is polled once more, and finds its call over.
         for call in running {
             call.fail(&mut |stage| why.interruption(stage));
         }
-        fail_queued(lock(&self.state), reason);
+        if resting {
+            self.end(reason);
+        } else {
+            fail_queued(lock(&self.state), reason);
+        }
     }
 
     /// Fails what was not handed out, with the first reason that was given.
     pub(crate) fn close(&self, reason: StopReason) {
-        fail_queued(lock(&self.state), reason);
+        let state = lock(&self.state);
+        if state.resting {
+            drop(state);
+            self.end(reason);
+        } else {
+            fail_queued(state, reason);
+        }
     }
 
     /// The receiver is gone, and with it the turns that were not given back: whoever still waits is told so.
@@ -311,13 +368,16 @@ impl Mailbox {
         let mut state = lock(&self.state);
         // In one step with the queues: a join is taken as long as something runs.
         let running = std::mem::take(&mut state.running);
-        state.ended = true;
+        let reason = (*state.close(reason)).clone();
+        (state.ended, state.resting) = (true, false);
         let question = state.question.take();
+        let changed = state.life.as_ref().and_then(|life| life.changed.clone());
         let reason = fail_queued(state, reason);
         drop(question);
         for (_, call) in running {
             call.fail(&mut |stage| reason.interruption(stage));
         }
+        life::tell(changed);
     }
 
     /// Why it takes no more calls.
@@ -339,7 +399,8 @@ impl Mailbox {
         let state = lock(&self.state);
         let waiting = state.beside.iter().flat_map(|all| &all.waiting);
         let waiting = waiting.filter_map(|call| call.head().deadline);
-        state.calls().filter_map(|call| call.head().turn_deadline()).chain(waiting).min()
+        let calls = state.calls().filter_map(|call| call.head().turn_deadline());
+        calls.chain(waiting).chain(state.kill_at()).min()
     }
 
     /// Ends what has passed its deadline, and gives the next one; `None` if there is nothing left to look after.
@@ -367,12 +428,13 @@ impl Mailbox {
                 _ => {}
             }
         }
+        let next = next.into_iter().chain(state_ref.kill_at()).min();
         state_ref.watched = next.is_some();
         let promoted = state_ref.promoted();
         drop(state);
         accept(promoted);
         for (call, in_front) in expired {
-            call.fail(&mut |stage| deadline_exceeded(&*call, stage, in_front.as_deref()));
+            call.expire(&mut |stage| deadline_exceeded(&*call, stage, in_front.as_deref()));
         }
         next
     }
@@ -386,22 +448,31 @@ impl State {
     }
 
     fn push_beyond_capacity(&mut self, call: Entry) -> Result<(), Entry> {
-        let many = |all: &Beside| all.waiting.len() >= all.purge_at.max(PURGE_FROM);
         let fails = self.overflow == Overflow::Fail || call.head().now;
-        if fails || self.beside.as_deref().is_some_and(many) {
+        if fails {
             self.purge();
         }
-        if self.queue.len() < self.capacity {
-            if call.head().method.oneway {
-                self.beside.get_or_insert_default().promoted.push(call.clone());
-            }
-            self.queue.push_back(call);
-        } else if !fails {
-            self.beside.get_or_insert_default().waiting.push_back(call);
-        } else {
+        if fails && self.queue.len() >= self.capacity {
             return Err(call);
         }
+        self.push_waiting(call);
         Ok(())
+    }
+
+    /// Takes a call into the queue if there is room after all, and else behind those that wait for it.
+    fn push_waiting(&mut self, call: Entry) {
+        let many = |all: &Beside| all.waiting.len() >= all.purge_at.max(PURGE_FROM);
+        if self.beside.as_deref().is_some_and(many) {
+            self.purge();
+        }
+        if self.queue.len() >= self.capacity {
+            self.beside.get_or_insert_default().waiting.push_back(call);
+            return;
+        }
+        if call.head().method.oneway {
+            self.beside.get_or_insert_default().promoted.push(call.clone());
+        }
+        self.queue.push_back(call);
     }
 
     /// Forgets calls that are over: callers that left must not keep others out.
@@ -422,6 +493,11 @@ impl State {
         if let Some(call) = self.beside.as_mut().and_then(|all| all.joins.pop_front()) {
             return Poll::Ready(self.start(call));
         }
+        let admit = match admit {
+            Admit::Any if self.is_retiring() => return Poll::Ready(Step::Retired),
+            Admit::Shared if self.is_retiring() => Admit::Joins,
+            admit => admit,
+        };
         loop {
             match (self.queue.front(), admit) {
                 (None, Admit::Any) if self.closing.is_some() => return Poll::Ready(Step::Closed),
@@ -477,8 +553,13 @@ impl State {
 
     fn pushed(&mut self) -> Pushed {
         let watch = !std::mem::replace(&mut self.watched, true);
+        Pushed { watch, receiver: self.wanted() }
+    }
+
+    /// The receiver, if it is parked and wants to know of new calls.
+    fn wanted(&mut self) -> Option<Waker> {
         let wanted = self.wants_calls || self.beside.as_ref().is_some_and(|all| !all.joins.is_empty());
-        Pushed { watch, receiver: if wanted { self.receiver.take() } else { None } }
+        if wanted { self.receiver.take() } else { None }
     }
 
     fn overloaded(&self, call: &dyn AnyCall) -> Failure {
@@ -513,7 +594,7 @@ fn accept(calls: Option<Vec<Entry>>) {
 
 /// Refuses calls from now on, and fails those that were not handed out; with the first reason that was given.
 fn fail_queued(mut state: MutexGuard<'_, State>, reason: StopReason) -> Arc<StopReason> {
-    let reason = state.closing.get_or_insert_with(|| Arc::new(reason)).clone();
+    let reason = state.close(reason);
     let mut left = std::mem::take(&mut state.queue);
     if let Some(mut beside) = state.beside.take() {
         left.append(&mut beside.waiting);

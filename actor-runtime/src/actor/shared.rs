@@ -127,7 +127,9 @@ where
                 }
                 Poll::Ready(Step::Asked(question)) => (self.answer)(self.actor, question),
                 Poll::Ready(Step::Killed) => return Poll::Ready((Left::Intact, None)),
-                Poll::Ready(Step::Blocked | Step::Closed) | Poll::Pending => return Poll::Pending,
+                Poll::Ready(Step::Blocked | Step::Closed | Step::Retired) | Poll::Pending => {
+                    return Poll::Pending;
+                }
             }
         }
         self.cell.mailbox.note_progress();

@@ -19,6 +19,7 @@ use crate::{
     context::{ActorContext, InContext, enter, with_call},
     panics::text_of,
     service::{Access, Services, SharedRef, Turn, TurnEnd},
+    timer::DueTurn,
 };
 
 /// A turn under way, in its context.
@@ -63,7 +64,7 @@ pub(super) fn shared<'a, A: Actor>(
     })
 }
 
-/// A turn of a `&mut self` method.
+/// A turn of a `&mut self` method, or of a timer.
 pub(super) fn exclusive<'a, A: Actor>(
     actor: &'a mut A,
     cell: &'a Arc<ActorCell>,
@@ -71,6 +72,12 @@ pub(super) fn exclusive<'a, A: Actor>(
 ) -> RunningTurn<impl Future<Output = ()> + Send + 'a> {
     let mut turn = turn(cell, &call);
     running(cell, call, async move {
+        if let Some(due) = DueTurn::of(&*turn.call) {
+            if let Some(timeout) = due.begin() {
+                actor.on_timeout(timeout).await;
+            }
+            return due.finish();
+        }
         let end = match begin(cell, &mut turn) {
             None => A::Services::exclusive(actor, &turn).await,
             Some(begun) => {
@@ -101,7 +108,7 @@ fn finish(turn: &Turn, end: TurnEnd) {
     match end {
         None => {}
         // Also where a layer has seen the end of the turn: the answer is the `ReplyTo`'s.
-        Some(Ok(_)) if turn.publish || turn.call.head().method.later => {}
+        Some(Ok(_)) if turn.publish || is_answered_later(turn) => {}
         Some(end) => {
             turn.call.publish(end);
             // A layer that says the call ended, without having run it, has nothing to show for it.
@@ -113,6 +120,11 @@ fn finish(turn: &Turn, end: TurnEnd) {
             });
         }
     }
+}
+
+/// Whether a handler has, or had, the `ReplyTo` of the call; it has none if no layer has run it.
+fn is_answered_later(turn: &Turn) -> bool {
+    turn.call.head().method.later && turn.call.stage() != Stage::Waiting
 }
 
 impl<F: Future<Output = ()>> Future for Guarded<F> {

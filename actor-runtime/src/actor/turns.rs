@@ -31,110 +31,105 @@ use crate::{
 /// How many turns run before the loop lets other tasks of its thread go first.
 const BUDGET: u32 = 64;
 
-/// Runs an actor whose shared turns overlap on the actor's own task.
-// Not an `async fn`: that would store its arguments, and with them the actor, twice.
-pub(crate) fn run<A: Actor>(mut actor: A, cell: Arc<ActorCell>) -> impl Future<Output = ()> + Send {
-    // Here: a task can be dropped before its first poll.
-    let end = End(cell.clone());
-    async move {
-        let _end = end;
-        let mut budget = BUDGET;
-        let mut finished = None;
-        loop {
-            let Started { call, slot } = match next(&cell, finished.take()).await {
-                Step::Turn(started) => started,
-                Step::Asked(question) => {
-                    answer(&actor, question);
-                    continue;
-                }
-                Step::Closed => {
-                    cell.close_pending();
-                    drop(actor);
-                    return cell.answered().await;
-                }
-                // Nothing is running that the next call could have to wait for.
-                Step::Blocked | Step::Killed => return,
-            };
-            let left = match call.head().method.access {
-                Access::Exclusive => {
-                    let left = alone(&cell, pin!(turn::exclusive(&mut actor, &cell, call))).await;
-                    finished = Some(slot);
-                    left
-                }
-                Access::Shared => {
-                    let (actor, first) = (SharedRef::new(&actor), Started { call, slot });
-                    let answer = |actor: SharedRef<'_, A>, question| {
-                        // SAFETY: the phase is polled by this task alone, and so are its turns: as long as this
-                        // runs, nobody else uses the actor.
-                        answer(unsafe { actor.get_here() }, question);
-                    };
-                    let overlap = cell.limits.overlap;
-                    let (left, slot) =
-                        SharedPhase::new(&cell, actor, first, overlap, turn::shared, answer).await;
-                    finished = slot;
-                    left
-                }
-            };
-            if stopped(&cell, left) {
-                return;
+/// Why the loop has ended.
+pub(super) enum Leaving {
+    /// Nothing will come any more.
+    Closed,
+    /// What will come is for the actor's next run.
+    Retired,
+    /// A handler panicked.
+    Failed(Box<StopReason>),
+    /// The loop never began.
+    NotStarted(Box<StopReason>),
+    /// The actor is to end at once.
+    Killed,
+}
+
+/// Runs the turns of an actor whose shared turns overlap on the actor's own task.
+pub(super) async fn turns<A: Actor>(actor: &mut A, cell: &Arc<ActorCell>) -> Leaving {
+    let mut budget = BUDGET;
+    let mut finished = None;
+    loop {
+        let Started { call, slot } = match next(cell, finished.take()).await {
+            Step::Turn(started) => started,
+            Step::Asked(question) => {
+                answer(actor, question);
+                continue;
             }
-            spend(&cell, &mut budget).await;
+            Step::Closed => return Leaving::Closed,
+            Step::Retired => return Leaving::Retired,
+            // Nothing is running that the next call could have to wait for.
+            Step::Blocked | Step::Killed => return Leaving::Killed,
+        };
+        let left = match call.head().method.access {
+            Access::Exclusive => {
+                let left = alone(cell, pin!(turn::exclusive(actor, cell, call))).await;
+                finished = Some(slot);
+                left
+            }
+            Access::Shared => {
+                let (actor, first) = (SharedRef::new(&*actor), Started { call, slot });
+                let answer = |actor: SharedRef<'_, A>, question| {
+                    // SAFETY: the phase is polled by this task alone, and so are its turns: as long as this
+                    // runs, nobody else uses the actor.
+                    answer(unsafe { actor.get_here() }, question);
+                };
+                let overlap = cell.limits.overlap as usize;
+                let (left, slot) = SharedPhase::new(cell, actor, first, overlap, turn::shared, answer).await;
+                finished = slot;
+                left
+            }
+        };
+        if let Some(leaving) = leaving(cell, left) {
+            return leaving;
         }
+        spend(cell, &mut budget).await;
     }
 }
 
-/// Runs an actor whose shared turns run on up to `tasks` tasks of their own.
-pub(crate) fn run_parallel<A: Actor + Sync>(
-    actor: A,
-    cell: Arc<ActorCell>,
+/// Runs the turns of an actor whose shared turns run on up to `tasks` tasks of their own.
+pub(super) async fn parallel_turns<A: Actor + Sync>(
+    actor: &mut Arc<A>,
+    cell: &Arc<ActorCell>,
     tasks: usize,
-) -> impl Future<Output = ()> + Send {
-    let mut actor = Arc::new(actor);
-    // Here: a task can be dropped before its first poll.
-    let end = End(cell.clone());
-    async move {
-        let _end = end;
-        let mut budget = BUDGET;
-        let mut finished = None;
-        loop {
-            let Started { call, slot } = match next(&cell, finished.take()).await {
-                Step::Turn(started) => started,
-                Step::Asked(question) => {
-                    answer(&*actor, question);
-                    continue;
-                }
-                Step::Closed => {
-                    cell.close_pending();
-                    drop(actor);
-                    return cell.answered().await;
-                }
-                // Nothing is running that the next call could have to wait for.
-                Step::Blocked | Step::Killed => return,
-            };
-            let left = match call.head().method.access {
-                Access::Exclusive => {
-                    // All shared turns have ended, and with them their clones.
-                    let Some(actor) = Arc::get_mut(&mut actor) else { return };
-                    let left = alone(&cell, pin!(turn::exclusive(actor, &cell, call))).await;
-                    finished = Some(slot);
-                    left
-                }
-                Access::Shared => {
-                    let first = Started { call, slot };
-                    let start = |actor: &Arc<A>, cell: &Arc<ActorCell>, call: Arc<dyn AnyCall>| {
-                        on_a_task(actor.clone(), cell.clone(), call)
-                    };
-                    let answer = |actor: &Arc<A>, question| answer(&**actor, question);
-                    let (left, slot) = SharedPhase::new(&cell, &actor, first, tasks, start, answer).await;
-                    finished = slot;
-                    left
-                }
-            };
-            if stopped(&cell, left) {
-                return;
+) -> Leaving {
+    let mut budget = BUDGET;
+    let mut finished = None;
+    loop {
+        let Started { call, slot } = match next(cell, finished.take()).await {
+            Step::Turn(started) => started,
+            Step::Asked(question) => {
+                answer(&**actor, question);
+                continue;
             }
-            spend(&cell, &mut budget).await;
+            Step::Closed => return Leaving::Closed,
+            Step::Retired => return Leaving::Retired,
+            // Nothing is running that the next call could have to wait for.
+            Step::Blocked | Step::Killed => return Leaving::Killed,
+        };
+        let left = match call.head().method.access {
+            Access::Exclusive => {
+                // All shared turns have ended, and with them their clones.
+                let Some(actor) = Arc::get_mut(actor) else { return Leaving::Killed };
+                let left = alone(cell, pin!(turn::exclusive(actor, cell, call))).await;
+                finished = Some(slot);
+                left
+            }
+            Access::Shared => {
+                let first = Started { call, slot };
+                let start = |actor: &Arc<A>, cell: &Arc<ActorCell>, call: Arc<dyn AnyCall>| {
+                    on_a_task(actor.clone(), cell.clone(), call)
+                };
+                let answer = |actor: &Arc<A>, question| answer(&**actor, question);
+                let (left, slot) = SharedPhase::new(cell, &*actor, first, tasks, start, answer).await;
+                finished = slot;
+                left
+            }
+        };
+        if let Some(leaving) = leaving(cell, left) {
+            return leaving;
         }
+        spend(cell, &mut budget).await;
     }
 }
 
@@ -164,11 +159,11 @@ async fn alone(cell: &ActorCell, mut turn: Pin<&mut impl Future<Output = Left>>)
 }
 
 /// Whether the actor is at its end after a turn.
-fn stopped(cell: &ActorCell, left: Left) -> bool {
-    if let Left::Panicked(reason) = left {
-        cell.mailbox.kill(*reason);
+fn leaving(cell: &ActorCell, left: Left) -> Option<Leaving> {
+    match left {
+        Left::Panicked(reason) => Some(Leaving::Failed(reason)),
+        Left::Intact => cell.mailbox.is_killed().then_some(Leaving::Killed),
     }
-    cell.mailbox.is_killed()
 }
 
 async fn spend(cell: &ActorCell, budget: &mut u32) {
@@ -190,14 +185,4 @@ async fn yield_now() {
         Poll::Pending
     })
     .await;
-}
-
-/// However the loop ends, also by its task being dropped: nobody waits for it afterwards.
-struct End(Arc<ActorCell>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.mailbox.end(StopReason::Abandoned);
-        self.0.end_pending();
-    }
 }

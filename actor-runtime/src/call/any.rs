@@ -26,6 +26,9 @@ pub trait AnyCall: Any + Send + Sync {
     /// Ends it with the failure that suits its stage. Nothing happens if it is over already.
     fn fail(&self, failure: &mut dyn FnMut(Stage) -> Failure);
 
+    /// As [`fail`](Self::fail), for a caller whose time is over: what was accepted has no part in that.
+    fn expire(&self, failure: &mut dyn FnMut(Stage) -> Failure);
+
     /// A oneway call is in its actor's mailbox: its caller is told so, and has no say in it any more. Called without a lock;
     /// a turn that comes first calls it too.
     fn accepted(&self);

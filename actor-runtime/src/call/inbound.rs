@@ -15,7 +15,7 @@ use crate::{
     codec::{CodecError, Decoder},
     service::Status,
     stream::{Arrived, Incoming, Outgoing},
-    sync::{Mutex, lock, lock_mut},
+    sync::{Mutex, MutexGuard, lock, lock_mut},
 };
 
 /// A call whose arguments came as bytes and whose reply leaves as bytes.
@@ -78,7 +78,15 @@ impl<S: ReplySink> InboundCall<S> {
     }
 
     fn end(&self, reply: impl FnOnce(Stage) -> WireReply, by_reply: bool) {
-        let mut state = lock(&self.state);
+        self.end_from(lock(&self.state), reply, by_reply);
+    }
+
+    fn end_from(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        reply: impl FnOnce(Stage) -> WireReply,
+        by_reply: bool,
+    ) {
         let stage = state.phase.stage();
         let ended = if by_reply { state.phase.reply() } else { state.phase.end() };
         let Some(ended) = ended else { return };
@@ -148,6 +156,13 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
 
     fn fail(&self, failure: &mut dyn FnMut(Stage) -> Failure) {
         self.end(|stage| WireReply::Failed(failure(stage)), false);
+    }
+
+    fn expire(&self, failure: &mut dyn FnMut(Stage) -> Failure) {
+        let state = lock(&self.state);
+        if !state.phase.is_accepted() {
+            self.end_from(state, |stage| WireReply::Failed(failure(stage)), false);
+        }
     }
 
     fn accepted(&self) {
@@ -287,7 +302,7 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
 mod tests {
     use std::sync::Arc;
 
-    use super::*;
+    use super::{super::sample, *};
     use crate::service::{Access, Method, Reply};
 
     static METHOD: Method =
@@ -306,6 +321,20 @@ mod tests {
         fn send(&self, reply: WireReply) {
             lock(&self.0).push(reply);
         }
+    }
+
+    /// The fourth invariant of calls: from the mailbox's lock to the call's, it may be accepted.
+    #[test]
+    fn what_was_accepted_does_not_expire() {
+        let sink = Sink::default();
+        let head = CallHead::new(&sample::ONEWAY_SHARED, "sample".into());
+        let far: Arc<dyn AnyCall> = Arc::new(InboundCall::new(head, Bytes::new(), None, sink.clone()));
+        for call in [far, sample::call(&sample::ONEWAY_SHARED, 7, None)] {
+            call.accepted();
+            call.expire(&mut |_| unreachable!("it is too late"));
+            assert_eq!(call.stage(), Stage::Waiting);
+        }
+        assert!(lock(&sink.0).is_empty());
     }
 
     #[test]

@@ -265,6 +265,7 @@ fn what_was_accepted_is_not_taken_back() {
             move || call.accepted()
         });
         call.abandon();
+        call.expire(&mut |_| Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, "late"));
         let left = call.stage() == Stage::Over;
         accepts.join().expect("no panic");
         assert!(call.ended().is_some());

@@ -27,6 +27,7 @@ mod dispatch;
 mod error;
 mod failure;
 mod head;
+mod hook;
 mod inbound;
 mod kind;
 #[cfg(all(test, actor_loom))]
@@ -49,6 +50,7 @@ pub(crate) use dispatch::{accept_response, take_request};
 pub use error::CallError;
 pub use failure::{Failure, Hop};
 pub use head::{CallHead, Caller};
+pub(crate) use hook::{HookCall, Withdrawn};
 pub use inbound::WireReply;
 pub(crate) use inbound::{InboundCall, ReplySink};
 pub use kind::{Delivery, FailureKind};

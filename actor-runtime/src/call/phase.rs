@@ -2,6 +2,8 @@ use std::{mem, sync::Arc, task::Waker};
 
 use slab::Slab;
 
+use crate::panics::wake;
+
 /// Where a call is in its life, and who waits for the next step. Kept under the lock of the call it belongs to.
 #[derive(Default)]
 pub(super) struct Phase {
@@ -174,8 +176,12 @@ impl Ended {
     /// The call ended by its reply: its turn has ended by itself, and nobody far away needs to know.
     pub(super) fn notify_reply(self) {
         wake_all(self.watchers);
+        // Not by who has the `ReplyTo`, but by a layer, it may be.
+        if let Some(closed) = self.closed {
+            wake(closed);
+        }
         if let Some(caller) = self.caller {
-            caller.wake();
+            wake(caller);
         }
     }
 
@@ -185,14 +191,14 @@ impl Ended {
             far.link.left(far.call);
         }
         if let Some(turn) = self.turn {
-            turn.wake();
+            wake(turn);
         }
         wake_all(self.watchers);
         if let Some(closed) = self.closed {
-            closed.wake();
+            wake(closed);
         }
         if let Some(caller) = self.caller {
-            caller.wake();
+            wake(caller);
         }
     }
 }
@@ -207,6 +213,6 @@ fn wake_all(watchers: Option<Box<Slab<Waker>>>) {
 #[cold]
 fn wake_watchers(watchers: Slab<Waker>) {
     for (_, watcher) in watchers {
-        watcher.wake();
+        wake(watcher);
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     codec::{self, CodecError, Decoder, Encoder, arriving_at},
-    panics::discard,
+    panics::{discard, wake},
     service::{Method, Request, Response, Service, Status},
     stream::{Arrived, Incoming, Outgoing},
     sync::{AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering, lock, lock_mut},
@@ -171,6 +171,16 @@ impl<S: Service> TypedCall<S> {
         discard((request, reply));
     }
 
+    /// Fails a call whose caller waits for its end.
+    fn fail_open(&self, mut state: MutexGuard<'_, State<S>>, failure: &mut dyn FnMut(Stage) -> Failure) {
+        let stage = state.phase.stage();
+        let Some(ended) = state.phase.end() else { return };
+        let before = state.content.replace(Content::Reply(Outcome::Wire(WireReply::Failed(failure(stage)))));
+        self.seal(state);
+        ended.notify();
+        before.discard();
+    }
+
     /// Unlocks the state of a call that is over, and says so to those who do not lock.
     fn seal(&self, state: MutexGuard<'_, State<S>>) {
         self.ended.store(if state.failed() { FAILED } else { REPLIED }, Ordering::Release);
@@ -243,7 +253,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
     }
 
     fn fail(&self, failure: &mut dyn FnMut(Stage) -> Failure) {
-        let mut state = lock(&self.state);
+        let state = lock(&self.state);
         let stage = state.phase.stage();
         if state.phase.is_accepted() {
             if stage != Stage::Over {
@@ -251,11 +261,14 @@ impl<S: Service> AnyCall for TypedCall<S> {
             }
             return;
         }
-        let Some(ended) = state.phase.end() else { return };
-        let before = state.content.replace(Content::Reply(Outcome::Wire(WireReply::Failed(failure(stage)))));
-        self.seal(state);
-        ended.notify();
-        before.discard();
+        self.fail_open(state, failure);
+    }
+
+    fn expire(&self, failure: &mut dyn FnMut(Stage) -> Failure) {
+        let state = lock(&self.state);
+        if !state.phase.is_accepted() {
+            self.fail_open(state, failure);
+        }
     }
 
     fn accepted(&self) {
@@ -265,7 +278,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
         state.content = Content::Accepted(request, None);
         self.seal(state);
         if let Some(caller) = caller {
-            caller.wake();
+            wake(caller);
         }
     }
 

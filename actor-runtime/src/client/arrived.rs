@@ -85,7 +85,11 @@ impl Arrived {
     /// An actor of the node itself, whatever address it goes by elsewhere.
     fn here(&self, node: &Node, actor: ActorId) -> Result<ResolveResult, Failure> {
         // Not the address that came with it: nobody has said that it is the node's own.
-        let address = node.directory().address().ok_or_else(|| gone(actor))?;
+        let address = match node.directory().address() {
+            Some(address) => address,
+            None if node.roster().find(actor.serial).is_some() => Address::Loopback(0),
+            None => return Err(gone(actor)),
+        };
         let mut endpoint = ResolvedEndpoint::new(address, self.reference.name.clone());
         endpoint.actor = Some(actor);
         Ok(ResolveResult::new([endpoint]))

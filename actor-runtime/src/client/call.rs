@@ -157,7 +157,7 @@ impl<O> Call<O> {
     /// Ends it with this failure, unless it has ended meanwhile.
     pub(super) fn cut_off(mut self, failure: &Failure) -> O {
         self.progress = Progress::Ended;
-        self.refuse(failure);
+        self.call.expire(&mut |_| failure.clone());
         self.call.locate(&self.gate.endpoint());
         (self.finish)(&*self.call)
     }

@@ -113,6 +113,7 @@ impl Gate {
     pub(super) fn from_message(node: Result<Node, Failure>, reference: Reference) -> Arc<Self> {
         let name = reference.name.as_str().into();
         let finder = Finder::Message(Arrived::new(reference));
+        let node = node.map(|node| node.quiet());
         Self::new(Target { node, finder, name, pinned: None }, CallOptions::default(), None)
     }
 
@@ -226,6 +227,10 @@ impl Gate {
             let mut state = lock(&self.state);
             state.route.take_if(|present| Arc::ptr_eq(present, route));
             self.open.store(false, Ordering::Release);
+            if refused.call.head().now {
+                drop(state);
+                return self.refuse(node, &refused.call, &self.unknown_way());
+            }
             self.wait(node, state, Queued { call: refused.call, tried });
         }
     }

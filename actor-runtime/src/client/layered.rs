@@ -10,7 +10,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::Poll,
 };
@@ -19,27 +19,26 @@ use super::gate::Gate;
 use crate::{
     Node,
     call::{AnyCall, Delivery, Failure, FailureKind},
-    layer::{self, Begun, LayerCall, Next, Side},
+    layer::{self, Begun, Inner, LayerCall, Next, Side},
     panics::text_of,
     service::Status,
 };
 
 /// How far the layers have let the call go.
 #[derive(Default)]
-struct Passed(AtomicU8);
-
-const HELD: u8 = 0;
-const SENT: u8 = 1;
-/// It has ended, or the layers have broken it off.
-const BACK: u8 = 2;
+struct Passed {
+    sent: AtomicBool,
+    /// It has ended, or the layers have broken it off, or they have never run it.
+    back: AtomicBool,
+}
 
 impl Passed {
-    fn is(&self, state: u8) -> bool {
-        self.0.load(Ordering::Relaxed) == state
+    fn is_held(&self) -> bool {
+        !self.sent.load(Ordering::Relaxed)
     }
 
-    fn set(&self, state: u8) {
-        self.0.store(state, Ordering::Relaxed);
+    fn is_under_way(&self) -> bool {
+        !self.is_held() && !self.back.load(Ordering::Relaxed)
     }
 }
 
@@ -51,24 +50,26 @@ pub(super) async fn layered(node: Node, gate: Arc<Gate>, call: Arc<dyn AnyCall>,
         if let Some(failure) = refused {
             return Err(failure);
         }
-        let _back = Back(&passed);
-        passed.set(SENT);
+        passed.sent.store(true, Ordering::Relaxed);
         send(&node, &gate, &call);
         poll_fn(|cx| call.poll_over(cx).map(drop)).await;
         call.peek()
     });
+    let inner = Inner::new(inner, Some(&passed.back));
     let seen = LayerCall::new(&*call, &node, Side::Client);
     let layers = layer::caught(Next::new(node.client_layers(), around, seen, inner).run());
     match in_time(&node, &*call, &passed, layers).await {
         Some(Ok(Err(failure))) => call.overrule(failure),
+        // It ended so; also a oneway call, which is not over when it was accepted, and must not be taken back.
+        Some(Ok(Ok(_))) if call.ended().is_some() => {}
         // A layer that says the call ended, without having run it, has nothing to show for it.
-        Some(Ok(Ok(_))) => call.fail(&mut |_| {
+        Some(Ok(Ok(_))) => {
             let detail = "a client layer ended the call without running it; return a `Failure` instead";
-            Failure::new(FailureKind::Internal, unfinished(&passed), detail)
-        }),
+            call.overrule(Failure::new(FailureKind::Internal, unfinished(&passed), detail));
+        }
         Some(Err(panic)) => call.overrule(layer::panicked("client", &*panic, delivery(&*call, &passed))),
         None => {
-            let detail = if passed.is(HELD) {
+            let detail = if passed.is_held() {
                 "the deadline passed while a client layer held the call back"
             } else {
                 "the deadline passed in a client layer, after the call itself"
@@ -94,7 +95,9 @@ async fn in_time(
         if let Poll::Ready(end) = layers.as_mut().poll(cx) {
             return Poll::Ready(Some(end));
         }
-        let Some(deadline) = call.head().deadline.filter(|_| !passed.is(SENT)) else { return Poll::Pending };
+        let Some(deadline) = call.head().deadline.filter(|_| !passed.is_under_way()) else {
+            return Poll::Pending;
+        };
         if alarm.is_none() {
             alarm.set(Some(node.sleep_until(deadline)));
         }
@@ -124,13 +127,5 @@ fn delivery(call: &dyn AnyCall, passed: &Passed) -> Delivery {
 }
 
 fn unfinished(passed: &Passed) -> Delivery {
-    if passed.is(HELD) { Delivery::NotDelivered } else { Delivery::Unknown }
-}
-
-struct Back<'a>(&'a Passed);
-
-impl Drop for Back<'_> {
-    fn drop(&mut self) {
-        self.0.set(BACK);
-    }
+    if passed.is_held() { Delivery::NotDelivered } else { Delivery::Unknown }
 }

@@ -104,7 +104,11 @@ impl ActorContext {
     /// }
     /// ```
     pub fn this<C: ServiceClient>(&self) -> C {
-        C::from_client(Client::of(self.node(), self.actor_name().into(), Some(self.actor_id())))
+        let (node, name, id) = (self.node(), self.actor_name().into(), self.actor_id());
+        C::from_client(match node.roster().find(id.serial) {
+            Some(actor) => Client::of_target(node, &name, actor),
+            None => Client::of(node, name, Some(id)),
+        })
     }
 }
 

@@ -25,13 +25,17 @@ pub use ext::ServiceClient;
 use gate::{Finder, Gate, Target};
 #[doc(hidden)]
 pub use reference::{deserialize, serialize};
+use route::Route;
 
 use crate::{
     Node,
     actor_id::ActorId,
-    call::{AnyCall, CallHead, CallOptions, Delivery, Failure, Payload, Streamed, TypedCall},
+    call::{
+        AnyCall, CallHead, CallOptions, Delivery, Failure, Payload, Streamed, Target as Actor, TypedCall,
+    },
     codec::{self, CodecError, Encoder},
-    names::Resolver,
+    names::{LocalResolver, Resolver},
+    node::LocalCalls,
     service::{Method, Service},
     stream::AnyStreaming,
 };
@@ -52,18 +56,26 @@ impl Client {
         Self::with_target(Ok(node.clone()), resolver, name)
     }
 
+    /// A client of this actor of the node, and of no other.
+    pub(crate) fn of_target(node: &Node, name: &Arc<str>, actor: Arc<dyn Actor>) -> Self {
+        let (node, pinned, directory) = (node.quiet(), actor.id(), node.directory());
+        let named = directory.entry(name).is_some_and(|present| present.id() == pinned);
+        let encoded = named && directory.address().is_some() && node.local_calls() == LocalCalls::Encoded;
+        let route = (!encoded).then(|| Arc::new(Route::direct(&node, name, actor)));
+        let finder = Finder::Resolver(Arc::new(LocalResolver(Arc::downgrade(node.directory()))));
+        let target = Target { node: Ok(node), finder, name: name.clone(), pinned: Some(pinned) };
+        Self { gate: Gate::new(target, CallOptions::default(), route) }
+    }
+
     fn with_target<R: Resolver + Clone>(
         node: Result<Node, Failure>,
         resolver: &R,
         name: impl Into<String>,
     ) -> Self {
         let name: String = name.into();
-        let target = Target {
-            node,
-            finder: Finder::Resolver(Arc::new(resolver.clone())),
-            name: name.into(),
-            pinned: None,
-        };
+        let finder = Finder::Resolver(Arc::new(resolver.clone()));
+        let node = node.map(|node| node.quiet());
+        let target = Target { node, finder, name: name.into(), pinned: None };
         Self { gate: Gate::new(target, CallOptions::default(), None) }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, Delivery, Failure, FailureKind, Refused, Target, Tried},
-    names::{Namespace, ResolveResult, ResolvedEndpoint, elsewhere, stale, unknown},
+    names::{Address, Namespace, ResolveResult, ResolvedEndpoint, elsewhere, stale, unknown},
     node::LocalCalls,
     proto::Order,
     service::{Method, fingerprints},
@@ -62,13 +62,13 @@ impl Route {
             return Err(stale(pinned, present));
         }
         endpoint.actor = pinned.or(endpoint.actor);
-        let own = node.directory().address().as_ref() == Some(&endpoint.address);
-        let way = if own && node.local_calls() == LocalCalls::Direct {
+        let own = is_direct(node, &endpoint);
+        let way = if own {
             let target = here(node, whom, &endpoint)?;
             if !whom.follows {
                 endpoint.actor = Some(target.id());
             }
-            Way::Direct { target, with_clients: fingerprints::with_clients(methods) }
+            Way::Direct { target, with_clients: fingerprints::with_clients(methods.iter().copied()) }
         } else {
             let link = node.links().connect(node, &endpoint.address).await?;
             let differences = link.compare(node, methods).await?;
@@ -84,6 +84,17 @@ impl Route {
             Way::Link(binding, differences)
         };
         Ok(Self { endpoint, way })
+    }
+
+    /// The way to this actor of the node.
+    pub(super) fn direct(node: &Node, name: &str, actor: Arc<dyn Target>) -> Self {
+        // A node that does not listen has no address that others could use either.
+        let address = node.directory().address().unwrap_or(Address::Loopback(0));
+        let mut endpoint = ResolvedEndpoint::new(address, name);
+        endpoint.actor = Some(actor.id());
+        let methods = actor.service_methods().iter().copied().flatten().copied();
+        let with_clients = fingerprints::with_clients(methods);
+        Self { endpoint, way: Way::Direct { target: actor, with_clients } }
     }
 
     pub(super) fn endpoint(&self) -> &ResolvedEndpoint {
@@ -145,6 +156,21 @@ impl Route {
     }
 }
 
+/// Whether calls to this endpoint go to a mailbox of the node as they are. One that nobody else could find, since it has no
+/// name or the node does not listen, is reached by its id.
+fn is_direct(node: &Node, endpoint: &ResolvedEndpoint) -> bool {
+    let directory = node.directory();
+    let actor = endpoint.actor.filter(|actor| actor.node() == node.id());
+    let runs = actor.is_some_and(|actor| node.roster().find(actor.serial).is_some());
+    let is_named = || directory.entry(&endpoint.name).is_some_and(|named| Some(named.id()) == actor);
+    match directory.address() {
+        Some(address) if !runs || is_named() => {
+            address == endpoint.address && node.local_calls() == LocalCalls::Direct
+        }
+        _ => runs,
+    }
+}
+
 /// The question who has the name may have been answered or not: the calls that wait for that were not sent.
 fn not_sent(failure: Failure) -> Failure {
     let kind = match failure.kind() {
@@ -157,6 +183,11 @@ fn not_sent(failure: Failure) -> Failure {
 fn here(node: &Node, whom: &Whom<'_>, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Failure> {
     if whom.namespace != node.namespace() {
         return Err(elsewhere(&endpoint.name, whom.namespace.as_str(), node.namespace()));
+    }
+    // Also one that has no name, or has lost it.
+    let pinned = whom.pinned.filter(|pinned| pinned.node() == node.id());
+    if let Some(cell) = pinned.and_then(|pinned| node.roster().find(pinned.serial)) {
+        return Ok(cell);
     }
     let directory = node.directory();
     let target = directory.find(&endpoint.name).ok_or_else(|| {

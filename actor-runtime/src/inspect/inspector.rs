@@ -101,8 +101,10 @@ fn seen(actor: &ActorCell, health: HookAnswer, now: Instant) -> ActorHealth {
     }
 }
 
-fn state(look: &Look) -> ActorState {
+pub(super) fn state(look: &Look) -> ActorState {
     match look.closing.as_deref() {
+        None if look.resting => ActorState::Restarting,
+        None if !look.started => ActorState::Starting,
         None if look.queued + look.waiting + look.running == 0 => ActorState::Idle,
         None => ActorState::Running,
         Some(_) if !look.ended => ActorState::Stopping,
@@ -119,11 +121,17 @@ fn registered(actor: &ActorCell) -> ActorInfo {
     ActorInfo {
         name: actor.identity.name.to_string(),
         id: actor.identity.id,
-        generation: 0,
+        generation: generation(actor).0,
         registered: UNIX_EPOCH.checked_add(since_1970).unwrap_or(UNIX_EPOCH),
         metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         services: actor.methods().names().iter().map(ToString::to_string).collect(),
     }
+}
+
+/// How often an actor was started again, and why the last time.
+pub(super) fn generation(actor: &ActorCell) -> (u64, Option<StopReason>) {
+    let (restarts, last) = actor.mailbox.restarts();
+    (restarts, last.as_deref().cloned())
 }
 
 fn service(service: &ServiceDescription) -> ServiceInfo {

@@ -23,6 +23,7 @@
 
 mod inspector;
 mod report;
+mod tree;
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub use report::{
     ActorHealth, ActorInfo, ActorState, ArgumentInfo, HookAnswer, InspectError, MethodInfo, ServerHealth,
     ServiceInfo,
 };
+
+pub use tree::{ActorNode, ActorTree};
 
 use crate::actor_service;
 

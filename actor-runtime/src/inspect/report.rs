@@ -83,6 +83,10 @@ pub enum ActorState {
         /// What the panic said.
         message: String,
     },
+    /// It has not started yet: its calls wait for that.
+    Starting,
+    /// It has ended and waits to be started again by its supervisor: its calls wait for that.
+    Restarting,
 }
 
 /// What an actor says of itself, if it could be asked.
@@ -107,7 +111,7 @@ pub struct ActorInfo {
     pub name: String,
     /// Which registration it is.
     pub id: ActorId,
-    /// How often it has been restarted since it was registered; always 0 as long as there is no supervision.
+    /// How often it has been restarted since it was registered.
     pub generation: u64,
     /// When it was registered, by the server's clock.
     pub registered: SystemTime,

@@ -36,8 +36,6 @@ struct State {
     address: Option<Address>,
     actors: Actors,
     own: Actors,
-    /// Those that have lost their names and may still be at their queues.
-    leaving: Vec<Weak<dyn Target>>,
     draining: bool,
 }
 
@@ -73,8 +71,7 @@ impl Directory {
     pub(crate) fn leave(&self, address: &Address) -> Option<Vec<Arc<dyn Target>>> {
         let mut state = lock(&self.state);
         state.address.take_if(|present| present == address)?;
-        let leaving = std::mem::take(&mut state.leaving).into_iter().filter_map(|target| target.upgrade());
-        let actors = std::mem::take(&mut state.actors).into_values().chain(leaving);
+        let actors = std::mem::take(&mut state.actors).into_values();
         Some(actors.chain(std::mem::take(&mut state.own).into_values()).collect())
     }
 
@@ -122,17 +119,11 @@ impl Directory {
 
     /// Gives a name to an actor, in place of the one that has it, if one does. That one is given back.
     pub(crate) fn replace(&self, name: Arc<str>, target: Arc<dyn Target>) -> Option<Arc<dyn Target>> {
-        let mut state = lock(&self.state);
-        let replaced = state.actors.insert(name, target);
-        state.leaves(replaced.as_ref());
-        replaced
+        lock(&self.state).actors.insert(name, target)
     }
 
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<dyn Target>> {
-        let mut state = lock(&self.state);
-        let removed = state.actors.remove(name);
-        state.leaves(removed.as_ref());
-        removed
+        lock(&self.state).actors.remove(name)
     }
 
     /// What calls to this name go to.
@@ -158,14 +149,6 @@ impl Directory {
     /// What is registered, for error texts.
     pub(crate) fn names(&self) -> Vec<String> {
         lock(&self.state).actors.keys().map(ToString::to_string).collect()
-    }
-}
-
-impl State {
-    /// An actor has lost its name; it is ended with the others if it has not ended before.
-    fn leaves(&mut self, target: Option<&Arc<dyn Target>>) {
-        self.leaving.retain(|target| target.strong_count() > 0);
-        self.leaving.extend(target.map(Arc::downgrade));
     }
 }
 
@@ -234,8 +217,10 @@ impl LocalResolver {
         let Some(directory) = self.0.upgrade() else { return ResolveResult::default() };
         let found = directory.find(name).filter(|_| *namespace == directory.namespace);
         let mut result = ResolveResult::default();
-        match (found, directory.address()) {
-            (Some(target), Some(address)) => {
+        match found {
+            Some(target) => {
+                // A node that does not listen has no address that others could use either.
+                let address = directory.address().unwrap_or(Address::Loopback(0));
                 let mut endpoint = ResolvedEndpoint::new(address, name);
                 endpoint.actor = Some(target.id());
                 let metadata = target.metadata().into_iter().flat_map(Metadata::iter);
@@ -243,7 +228,7 @@ impl LocalResolver {
                     metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                 result.endpoints.push(endpoint);
             }
-            _ => {
+            None => {
                 let known = directory.names().into_iter();
                 result.known = known.map(|name| format!("{name:?} in {}", directory.namespace)).collect();
             }

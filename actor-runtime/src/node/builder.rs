@@ -1,13 +1,15 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Handle;
 
 use super::{Config, Inner, Node, clock, current, deadlines::Deadlines, task};
 use crate::{
+    actor::Roster,
     actor_id::{Instance, NodeId},
     layer::{Layer, Layers},
     names::{DialPolicy, Directory, Namespace, Resolver},
     service::MethodTables,
+    supervise::Posts,
     sync::{AtomicU64, Mutex},
     transport::{
         Links,
@@ -142,30 +144,31 @@ impl NodeBuilder {
         let id = NodeId(random.u64(..));
         let deadlines = Arc::new(Deadlines::new(clock::now()));
         let sweeper = task::spawn(&runtime, deadlines.clone().run());
-        let node = Node {
-            inner: Arc::new(Inner {
-                id,
-                instance: Instance::next(),
-                directory: Arc::new(Directory::new(config.namespace.clone())),
-                config,
-                runtime,
-                random: Mutex::new(random),
-                serial: AtomicU64::new(1),
-                numbers: AtomicU64::new(1),
-                deadlines,
-                sweeper,
-                resolver: Mutex::new(self.resolver),
-                extensions: Mutex::default(),
-                local_calls: self.local_calls,
-                methods: MethodTables::default(),
-                links: Links::default(),
-                dial_policy: self.dial_policy,
-                producers: Arc::default(),
-                network,
-                client_layers: Layers::new(self.client_layers),
-                server_layers: Layers::new(self.server_layers),
-            }),
-        };
+        let node = Node::held(Inner {
+            id,
+            instance: Instance::next(),
+            directory: Arc::new(Directory::new(config.namespace.clone())),
+            roster: Roster::default(),
+            posts: Posts::default(),
+            config,
+            runtime,
+            random: Mutex::new(random),
+            serial: AtomicU64::new(1),
+            numbers: AtomicU64::new(1),
+            deadlines,
+            sweeper,
+            timers: OnceLock::new(),
+            resolver: Mutex::new(self.resolver),
+            extensions: Mutex::default(),
+            local_calls: self.local_calls,
+            methods: MethodTables::default(),
+            links: Links::default(),
+            dial_policy: self.dial_policy,
+            producers: Arc::default(),
+            network,
+            client_layers: Layers::new(self.client_layers),
+            server_layers: Layers::new(self.server_layers),
+        });
         current::enlist(&node);
         Ok(node)
     }

@@ -35,6 +35,14 @@ pub struct Config {
     pub mailbox_capacity: usize,
     /// How many shared turns of an actor may overlap if the registration says nothing of its own: 1024.
     pub max_overlap: usize,
+    /// How many timers an actor may have set: 100,000. Each takes some 200 bytes.
+    pub max_timers: usize,
+    /// How long [`on_start`](crate::Actor::on_start) may take: 30 s. An actor that needs longer does not start.
+    pub start_timeout: Duration,
+    /// How long an actor may take to end that is not given a grace of its own: 5 s. It is the bound of
+    /// [`on_stop`](crate::Actor::on_stop), of [`ActorHandle::stop_now`](crate::ActorHandle::stop_now), of actors whose
+    /// parent ends, and of turns that run when a supervisor restarts their actor.
+    pub stop_timeout: Duration,
     /// The largest encoded arguments or reply, in bytes: 64 MiB. Values that are not encoded are not limited.
     pub max_message_bytes: usize,
     /// A connection that nothing is heard on for so long is lost: 2 s. The lesser one of both sides counts.
@@ -87,6 +95,9 @@ impl Default for Config {
             max_deadline: None,
             mailbox_capacity: 64,
             max_overlap: 1024,
+            max_timers: 100_000,
+            start_timeout: Duration::from_secs(30),
+            stop_timeout: Duration::from_secs(5),
             max_message_bytes: 64 * 1024 * 1024,
             idle_timeout: Duration::from_secs(2),
             keep_alive: Duration::from_millis(750),

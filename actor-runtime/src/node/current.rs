@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use super::{Inner, Node};
+use super::{Held, Node, WeakNode};
 use crate::{
     actor_id::Instance,
     call::{Delivery, Failure, FailureKind},
@@ -21,9 +21,15 @@ tokio::task_local! {
 static NODES: Mutex<Nodes> = Mutex::new(Nodes { all: Vec::new(), own: None });
 
 struct Nodes {
-    all: Vec<Weak<Inner>>,
+    all: Vec<Enlisted>,
     /// Kept alive here: nobody else may hold it between two clients.
     own: Option<Node>,
+}
+
+/// What the program has of a node, and what else there is.
+struct Enlisted {
+    held: Weak<Held>,
+    quiet: WeakNode,
 }
 
 fn nodes() -> MutexGuard<'static, Nodes> {
@@ -32,8 +38,8 @@ fn nodes() -> MutexGuard<'static, Nodes> {
 
 pub(super) fn enlist(node: &Node) {
     let mut nodes = nodes();
-    nodes.all.retain(|node| node.strong_count() > 0);
-    nodes.all.push(Arc::downgrade(&node.inner));
+    nodes.all.retain(|node| node.quiet.0.strong_count() > 0);
+    nodes.all.push(Enlisted { held: Arc::downgrade(&node.inner), quiet: node.downgrade() });
 }
 
 pub(super) fn scope<F: Future>(node: Node, future: F) -> tokio::task::futures::TaskLocalFuture<Node, F> {
@@ -74,9 +80,8 @@ pub(crate) fn receiving() -> Result<Node, Failure> {
 
 /// The node, if it lives.
 fn of(instance: Instance) -> Option<Node> {
-    let alive: Vec<Arc<Inner>> = nodes().all.iter().filter_map(Weak::upgrade).collect();
-    let found = alive.into_iter().find(|inner| inner.instance == instance && !inner.runtime_ended());
-    found.map(|inner| Node { inner })
+    let alive: Vec<Node> = nodes().all.iter().filter_map(|node| node.quiet.upgrade()).collect();
+    alive.into_iter().find(|node| node.instance() == instance && !node.inner.runtime_ended())
 }
 
 /// See [`Node::current`].
@@ -98,14 +103,17 @@ pub(crate) fn only() -> Result<Option<Node>, Failure> {
         let mut nodes = nodes();
         // A node ends with the runtime it was made on, whoever still holds it.
         let discarded = nodes.own.take_if(|own| own.inner.runtime_ended());
-        let alive: Vec<Arc<Inner>> = nodes.all.iter().filter_map(Weak::upgrade).collect();
+        let alive = |node: &Enlisted| {
+            node.held.upgrade().map(|inner| Node { inner }).or_else(|| node.quiet.upgrade())
+        };
+        let alive: Vec<Node> = nodes.all.iter().filter_map(alive).collect();
         (alive, discarded)
     };
     drop(discarded);
-    let mut alive = alive.into_iter().filter(|inner| !inner.runtime_ended());
+    let mut alive = alive.into_iter().filter(|node| !node.inner.runtime_ended());
     match (alive.next(), alive.count()) {
         (None, _) => Ok(None),
-        (Some(inner), 0) => Ok(Some(Node { inner })),
+        (Some(node), 0) => Ok(Some(node)),
         (Some(_), others) => Err(ambiguous(format!(
             "{} nodes live in this process, and nothing says which one this client belongs to: make it with \
              `FooClient::on(&node, …)`, or run the code inside `node.scope(…)`; tests that run side by side each have \

@@ -7,9 +7,11 @@
 //!   Node ─┬─ id, clock, randomness, spawn          node/{clock,task,deadlines}
 //!         ├─ Config                                node/config
 //!         ├─ Directory: name → actor               names/directory
+//!         ├─ Roster: the actors that run           actor/roster
 //!         └─ resolver, layers, extensions          what a program gave it
 //! ```
 
+pub(crate) mod affinity;
 mod blocking;
 mod builder;
 pub(crate) mod clock;
@@ -20,13 +22,15 @@ pub(crate) mod park;
 mod schedule;
 pub(crate) mod task;
 pub(crate) mod thread;
+pub(crate) mod workers;
 
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
     fmt,
     future::Future,
-    sync::{Arc, Weak},
+    ops::Deref,
+    sync::{Arc, OnceLock, Weak},
 };
 
 use tokio::{runtime::Handle, time::Instant};
@@ -38,13 +42,16 @@ pub(crate) use task::AbortOnDrop;
 pub use task::{Task, TaskError};
 
 use crate::{
+    actor::Roster,
     actor_id::{ActorId, Instance, NodeId},
-    call::Failure,
+    call::{Failure, StopReason},
     layer::Layers,
     names::{DialPolicy, Directory, Resolver},
     service::MethodTables,
     stream::running::Producers,
+    supervise::Posts,
     sync::{AtomicU64, Mutex, Ordering, lock},
+    timer::Driver,
     transport::{Links, quic::Network},
 };
 use deadlines::{Deadlines, Sweep};
@@ -64,18 +71,45 @@ use deadlines::{Deadlines, Sweep};
 /// }).await;
 /// # Ok(()) }
 /// ```
+///
+/// A node ends its actors when the last of these is dropped that the program has: what [`NodeBuilder::build`] gave and
+/// [`current`](Self::current) outside of actors, their clones, and servers that listen on it. Contexts, clients, handles of
+/// actors and tasks do not count.
 #[derive(Clone)]
 pub struct Node {
-    inner: Arc<Inner>,
+    inner: Arc<Held>,
 }
 
 /// A node that is not kept alive.
 #[derive(Clone)]
-pub(crate) struct WeakNode(Weak<Inner>);
+pub(crate) struct WeakNode(Weak<Held>);
 
 impl WeakNode {
     pub(crate) fn upgrade(&self) -> Option<Node> {
         self.0.upgrade().map(|inner| Node { inner })
+    }
+}
+
+/// What holds a node: there are two of these a node.
+struct Held {
+    inner: Arc<Inner>,
+    /// The other one, if this is what the program has: the one that actors and tasks have, which keeps no actor alive.
+    quiet: Option<Node>,
+}
+
+impl Deref for Held {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.quiet.is_some() {
+            self.inner.roster.kill(&StopReason::Abandoned);
+        }
     }
 }
 
@@ -89,9 +123,13 @@ struct Inner {
     /// Counts the calls that are remembered where they run.
     numbers: AtomicU64,
     directory: Arc<Directory>,
+    roster: Roster,
+    posts: Posts,
     deadlines: Arc<Deadlines>,
     /// Sweeps the deadlines; ended when the node's runtime has ended.
     sweeper: Task<()>,
+    /// The timers of its actors, and the task that fires them; made when the first one is set.
+    timers: OnceLock<(Arc<Driver>, AbortOnDrop)>,
     resolver: Mutex<Option<Arc<dyn Resolver>>>,
     extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     local_calls: LocalCalls,
@@ -150,7 +188,31 @@ impl Node {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        task::spawn(&self.inner.runtime, current::scope(self.clone(), future))
+        task::spawn(&self.inner.runtime, current::scope(self.quiet(), future))
+    }
+
+    /// As [`spawn`](Self::spawn), on another runtime.
+    pub(crate) fn spawn_on<F>(&self, runtime: &Handle, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        task::spawn(runtime, current::scope(self.quiet(), future))
+    }
+
+    /// Runs code that blocks its thread, or computes for long, on a thread that is there for that, and gives what it
+    /// returns. It cannot be ended: dropping or aborting the task leaves code that has begun running.
+    ///
+    /// The threads are those of tokio's `spawn_blocking`, 512 at most; what comes beyond them waits for one.
+    ///
+    /// ```
+    /// # #[actor_runtime::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = actor_runtime::Node::builder().build()?;
+    /// let lines = node.spawn_blocking(|| std::fs::read_to_string("Cargo.toml").map(|text| text.lines().count()));
+    /// assert!(lines.await?? > 10);
+    /// # Ok(()) }
+    /// ```
+    pub fn spawn_blocking<T: Send + 'static>(&self, code: impl FnOnce() -> T + Send + 'static) -> Task<T> {
+        task::spawn_blocking(&self.inner.runtime, code)
     }
 
     /// A random number; from [`NodeBuilder::seed`] if the node has one.
@@ -207,6 +269,16 @@ impl Node {
         task::spawn(&self.inner.runtime, future)
     }
 
+    /// The timers of the node's actors.
+    pub(crate) fn timers(&self) -> &Arc<Driver> {
+        let start = || {
+            let driver = Arc::new(Driver::new(clock::now()));
+            let task = self.spawn_bare(driver.clone().run());
+            (driver, task.abort_on_drop())
+        };
+        &self.inner.timers.get_or_init(start).0
+    }
+
     pub(crate) fn next_serial(&self) -> u64 {
         self.inner.serial.fetch_add(1, Ordering::Relaxed)
     }
@@ -217,6 +289,16 @@ impl Node {
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {
         &self.inner.directory
+    }
+
+    /// The actors that run here.
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.inner.roster
+    }
+
+    /// The supervisors that live here.
+    pub(crate) fn posts(&self) -> &Posts {
+        &self.inner.posts
     }
 
     pub(crate) fn methods(&self) -> &MethodTables {
@@ -248,7 +330,12 @@ impl Node {
     }
 
     pub(crate) fn downgrade(&self) -> WeakNode {
-        WeakNode(Arc::downgrade(&self.inner))
+        WeakNode(Arc::downgrade(&self.quiet().inner))
+    }
+
+    /// The same node, for what must not keep its actors alive.
+    pub(crate) fn quiet(&self) -> Self {
+        self.inner.quiet.clone().unwrap_or_else(|| self.clone())
     }
 
     pub(crate) fn local_calls(&self) -> LocalCalls {
@@ -276,6 +363,14 @@ impl Node {
         if let Some(deadline) = deadline {
             self.inner.deadlines.expect(deadline);
         }
+    }
+}
+
+impl Node {
+    fn held(inner: Inner) -> Self {
+        let inner = Arc::new(inner);
+        let quiet = Self { inner: Arc::new(Held { inner: inner.clone(), quiet: None }) };
+        Self { inner: Arc::new(Held { inner, quiet: Some(quiet) }) }
     }
 }
 

@@ -85,3 +85,10 @@ where
 {
     Task(runtime.spawn(future))
 }
+
+pub(crate) fn spawn_blocking<T: Send + 'static>(
+    runtime: &Handle,
+    code: impl FnOnce() -> T + Send + 'static,
+) -> Task<T> {
+    Task(runtime.spawn_blocking(code))
+}

@@ -26,7 +26,7 @@ pub use forward::Answer;
 pub(crate) use pending::Pending;
 
 use crate::{
-    call::{AnyCall, Delivery, Failure, FailureKind, Stage, accept_response},
+    call::{AnyCall, Delivery, Failure, FailureKind, Stage, StopReason, accept_response},
     context::{self, Identity},
     service::Service,
 };
@@ -173,12 +173,12 @@ impl Held {
         context::with_call(same).unwrap_or(false)
     }
 
-    fn unanswered(&self, stage: Stage) -> Failure {
+    fn unanswered(&self, closing: Option<&StopReason>, stage: Stage) -> Failure {
         if thread::panicking() {
             let detail = "what held the `ReplyTo` of the call panicked";
             return Failure::new(FailureKind::Panicked, Delivery::Unknown, detail);
         }
-        match self.identity.pending.closing() {
+        match closing {
             Some(reason) => reason.interruption(stage),
             None => {
                 let detail = format!(
@@ -195,7 +195,9 @@ impl Drop for Held {
     fn drop(&mut self) {
         // A handler that panics takes what it holds with it; its turn tells the caller what it said.
         if !(thread::panicking() && self.is_here()) {
-            self.call.fail(&mut |stage| self.unanswered(stage));
+            // Before the call is locked: a sweep asks the calls how far they are while it has the lock of all of them.
+            let closing = self.identity.pending.closing();
+            self.call.fail(&mut |stage| self.unanswered(closing.as_deref(), stage));
         }
         if let Some(place) = self.place {
             self.identity.pending.remove(place);

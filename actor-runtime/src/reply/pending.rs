@@ -4,6 +4,7 @@
 //! 1. A call is here until its `ReplyTo` is gone; nothing is allocated before the first.
 //! 2. After `end` every call that was here is over, and so is one that comes later.
 //! 3. Whoever waits for the last one is woken when it leaves.
+//! 4. A call's own lock may be taken under the one of all calls, and never the other way round.
 
 use std::{
     sync::Arc,
@@ -99,6 +100,18 @@ impl Pending {
         }
     }
 
+    /// A run of the actor has ended, and another follows: the calls that it had are over.
+    pub(crate) fn interrupt(&self, reason: &StopReason) {
+        let mut state = lock(&self.0);
+        let Some(inner) = state.as_mut() else { return };
+        inner.closing = None;
+        let calls: Vec<_> = inner.calls.iter().map(|(_, call)| call.clone()).collect();
+        drop(state);
+        for call in calls {
+            call.fail(&mut |stage| reason.interruption(stage));
+        }
+    }
+
     /// The actor has ended: so do its calls.
     pub(crate) fn end(&self, reason: &Arc<StopReason>) {
         let mut state = lock(&self.0);
@@ -153,7 +166,7 @@ mod tests {
 
     use futures::{FutureExt, future::poll_fn};
 
-    use super::*;
+    use super::{super::Held, *};
     use crate::{
         Node,
         call::sample::{EXCLUSIVE, call},
@@ -163,7 +176,7 @@ mod tests {
     fn identity() -> Arc<Identity> {
         let node = Node::builder().build().expect("a runtime runs");
         let id = node.next_actor_id();
-        Arc::new(Identity { id, name: "sample".into(), node, pending: Pending::default() })
+        Arc::new(Identity::new(id, "sample".into(), node))
     }
 
     fn reason() -> Arc<StopReason> {
@@ -196,6 +209,27 @@ mod tests {
         for call in calls {
             assert_eq!(call.peek().unwrap_err().kind(), FailureKind::Stopped);
         }
+    }
+
+    /// 4.
+    #[tokio::test]
+    async fn who_drops_a_reply_to_does_not_wait_for_the_others_with_its_call_locked() {
+        let identity = identity();
+        let call = call(&EXCLUSIVE, 0, None);
+        let held = Held { place: add(&identity, &call), call: call.clone(), identity: identity.clone() };
+        // As in a sweep.
+        let others = lock(&identity.pending.0);
+        let stage = std::thread::scope(|scope| {
+            scope.spawn(move || drop(held));
+            // Until it has come to where it waits. Sooner, there is nothing to be seen.
+            std::thread::park_timeout(Duration::from_millis(100));
+            let (said, hears) = std::sync::mpsc::channel();
+            scope.spawn(move || said.send(call.stage()));
+            let stage = hears.recv_timeout(Duration::from_secs(5));
+            drop(others);
+            stage
+        });
+        assert_eq!(stage, Ok(Stage::Waiting));
     }
 
     #[tokio::test]

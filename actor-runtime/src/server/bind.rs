@@ -259,7 +259,7 @@ impl ActorServer {
     /// # Ok(()) }
     /// ```
     pub fn registration<A: Actor>(&self, name: impl Into<String>, actor: A) -> Registration<'_, A> {
-        Registration::new(self, name.into(), actor)
+        Registration::new(&self.node, Some(name.into()), actor).on_server(self)
     }
 
     /// Takes the name from an actor: new calls fail, queued ones are still run, then the actor ends. Waits for that.
@@ -269,23 +269,25 @@ impl ActorServer {
     /// The future can be dropped: the actor ends all the same.
     pub async fn unregister(&self, name: &str) -> bool {
         let Some(target) = self.node.directory().remove(name) else { return false };
-        self.retire(&*target, StopReason::Unregistered).await;
+        retire(&self.node, &*target, StopReason::Unregistered).await;
         true
     }
 
-    /// Has an actor that lost its name run its queue and end, and waits for that.
-    pub(super) async fn retire(&self, target: &dyn Target, reason: StopReason) {
-        target.stop(reason);
-        let task = lock(&self.hosted).take(target.id());
-        if let Some(task) = task {
-            // However the actor ended, it is gone.
-            let _ = task.await;
-        }
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.hosted).is_closed()
     }
 
     /// What is registered here, in the order of the names.
     pub fn actors(&self) -> Vec<String> {
         self.node.directory().names()
+    }
+}
+
+/// Has an actor that lost its name run its queue and end, and waits for that.
+pub(super) async fn retire(node: &Node, target: &dyn Target, reason: StopReason) {
+    target.stop(reason);
+    if let Some(actor) = node.roster().find(target.id().serial) {
+        actor.mailbox.ended().await;
     }
 }
 

@@ -3,33 +3,35 @@
 use super::ActorServer;
 use crate::{
     Actor,
-    actor::{ActorCell, Limits, Overflow, Registered, run},
+    actor::{ActorCell, Care, Limits, Mailbox, Overflow, Registered, run},
     context::Identity,
     inspect::{self, Inspector},
-    reply::Pending,
     sync::lock,
 };
 
 /// Questions are few and answered quickly; one that comes on top of so many is refused.
-const LIMITS: Limits = Limits { mailbox: 64, overflow: Overflow::Fail, overlap: 16, inline: false };
+const LIMITS: Limits = Limits { overlap: 16, inline: false, care: Care::Nobody };
+const MAILBOX: usize = 64;
 
 impl ActorServer {
     /// Has the server answer questions about itself, under [`inspect::NAME`].
     pub(super) fn with_builtin(self) -> Self {
         type Services = <Inspector as Actor>::Services;
         let node = &self.node;
-        let identity = Identity {
-            id: node.next_actor_id(),
-            name: inspect::NAME.into(),
-            node: node.clone(),
-            pending: Pending::default(),
-        };
-        let registered = Registered { at: node.unix_millis(), metadata: None };
+        let identity = Identity::new(node.next_actor_id(), inspect::NAME.into(), node.quiet());
+        let registered = Registered { at: node.unix_millis(), parent: 0, metadata: None };
         let methods = node.methods().of::<Inspector, Services>();
         let layers = node.server_layers().clone();
-        let cell = ActorCell::new(identity, LIMITS, registered, methods, layers);
+        let cell = ActorCell::new(
+            identity,
+            Mailbox::new(MAILBOX, Overflow::Fail),
+            LIMITS,
+            registered,
+            methods,
+            layers,
+        );
         node.directory().reserve(inspect::NAME.into(), cell.clone());
-        let inspector = Inspector::new(node.clone());
+        let inspector = Inspector::new(node.quiet());
         lock(&self.hosted).set_builtin(node.spawn(run(inspector, cell)));
         self
     }

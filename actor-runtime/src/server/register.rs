@@ -1,66 +1,83 @@
+//! Actors get their names, and start.
+
 use std::{fmt, sync::Arc};
 
-use super::ActorServer;
+use super::{ActorServer, bind::retire};
 use crate::{
-    Actor, Task,
-    actor::{ActorCell, Limits, Overflow, Registered, run, run_parallel},
+    Actor, ActorHandle, Group, Node, Overflow,
+    actor::{Care, Place, Settings},
     actor_id::ActorId,
-    call::{Metadata, MetadataError, StopReason, Target},
-    context::Identity,
-    cork::Corked,
+    call::{MetadataError, StopReason},
     layer::Layer,
-    names::{MAX_NAME, is_reserved},
-    node::task,
-    reply::Pending,
-    service::fingerprints,
-    sync::lock,
 };
 
-/// An actor about to get its name. Made by [`ActorServer::registration`].
-#[must_use = "call `register`"]
+/// An actor about to start. Made by [`ActorServer::registration`], [`Node::actor`] and
+/// [`ActorContext::actor`](crate::ActorContext::actor).
+#[must_use = "call `register` or `start`"]
 pub struct Registration<'a, A> {
-    server: &'a ActorServer,
-    name: String,
+    place: Place<'a>,
+    settings: Settings<A>,
     actor: A,
-    limits: Limits,
-    metadata: Option<Box<Metadata>>,
-    refused: Option<MetadataError>,
-    layers: Vec<Arc<dyn Layer>>,
-    start: Start<A>,
 }
 
-type Start<A> = Box<dyn FnOnce(A, Arc<ActorCell>) -> Task<()> + Send>;
+impl Node {
+    /// An actor about to start on this node, under a name. Clients of the node's resolver find it, and those of other nodes
+    /// if the node has a server; it is the same as [`ActorServer::registration`] otherwise. A server's shutdown ends
+    /// all actors of its node.
+    ///
+    /// ```
+    /// # use actor_runtime::{Node, prelude::*};
+    /// # #[actor_service] trait Model { async fn predict(&self, x: f64) -> f64; }
+    /// # struct Linear;
+    /// # #[actor_service] impl Model for Linear { async fn predict(&self, x: f64) -> f64 { 2.0 * x } }
+    /// # #[actor_runtime::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let node = Node::builder().build()?;
+    /// let model = node.actor("model", Linear).mailbox(16).start()?;
+    /// assert_eq!(model.client::<ModelClient>().predict(2.0).await?, 4.0);
+    /// # Ok(()) }
+    /// ```
+    pub fn actor<A: Actor>(&self, name: impl Into<String>, actor: A) -> Registration<'_, A> {
+        Registration::new(self, Some(name.into()), actor)
+    }
+
+    /// An actor about to start on this node without a name: it is reached by its handle
+    /// ([`ActorHandle::client`]).
+    pub fn unnamed_actor<A: Actor>(&self, actor: A) -> Registration<'_, A> {
+        Registration::new(self, None, actor)
+    }
+}
 
 impl<'a, A: Actor> Registration<'a, A> {
-    pub(super) fn new(server: &'a ActorServer, name: String, actor: A) -> Self {
-        let config = server.node.config();
-        let limits = Limits {
-            mailbox: config.mailbox_capacity,
-            overflow: Overflow::default(),
-            overlap: config.max_overlap.max(1),
-            inline: false,
-        };
-        let start =
-            |actor, cell: Arc<ActorCell>| cell.identity.node.clone().spawn(Corked::new(run(actor, cell)));
-        let start = Box::new(start);
-        Self { server, name, actor, limits, metadata: None, refused: None, layers: Vec::new(), start }
+    pub(crate) fn new(node: &'a Node, name: Option<String>, actor: A) -> Self {
+        let place = Place { node, server: None, parent: None, supervisor: 0 };
+        Self { place, settings: Settings::new(node.config(), name), actor }
+    }
+
+    pub(super) fn on_server(mut self, server: &'a ActorServer) -> Self {
+        self.place.server = Some(server);
+        self
+    }
+
+    pub(crate) fn child_of(mut self, parent: ActorId) -> Self {
+        self.place.parent = Some(parent);
+        self
     }
 
     /// How many calls the mailbox holds, at least 1; 64 unless [`Config`](crate::Config) says otherwise.
     pub fn mailbox(mut self, capacity: usize) -> Self {
-        self.limits.mailbox = capacity.max(1);
+        self.settings.mailbox(capacity);
         self
     }
 
     /// What a full mailbox does with a call; [`Overflow::Wait`] unless this is called.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.limits.overflow = overflow;
+        self.settings.overflow = overflow;
         self
     }
 
     /// How many `&self` turns may overlap, at least 1; 1024 unless [`Config`](crate::Config) says otherwise.
     pub fn overlap(mut self, turns: usize) -> Self {
-        self.limits.overlap = turns.max(1);
+        self.settings.overlap(turns);
         self
     }
 
@@ -70,27 +87,22 @@ impl<'a, A: Actor> Registration<'a, A> {
     where
         A: Sync,
     {
-        let tasks = tasks.max(1);
-        self.start = Box::new(move |actor, cell: Arc<ActorCell>| {
-            cell.identity.node.clone().spawn(run_parallel(actor, cell, tasks))
-        });
+        self.settings.parallel(tasks);
         self
     }
 
     /// Says something about the actor to whoever finds it: it comes with
     /// [`ResolvedEndpoint::metadata`](crate::ResolvedEndpoint::metadata) and
     /// [`InspectClient::actors`](crate::inspect::InspectClient::actors). What is set again is replaced; the bounds are
-    /// those of [`Metadata`].
+    /// those of [`Metadata`](crate::Metadata).
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        if let Err(error) = self.metadata.get_or_insert_default().insert(name, value) {
-            self.refused = Some(error);
-        }
+        self.settings.metadata(name.into(), value.into());
         self
     }
 
     /// Puts code around the calls that this actor answers, inside the layers of its node and those added before.
     pub fn layer(mut self, layer: impl Layer) -> Self {
-        self.layers.push(Arc::new(layer));
+        self.settings.layers.push(Arc::new(layer));
         self
     }
 
@@ -98,13 +110,19 @@ impl<'a, A: Actor> Registration<'a, A> {
     ///
     /// Only for short handlers that never block: whatever they do holds up every connection of the node.
     pub fn inline(mut self) -> Self {
-        self.limits.inline = true;
-        self.start = Box::new(move |actor, cell: Arc<ActorCell>| {
-            let node = cell.identity.node.clone();
-            let handle = node.network().handle(&node);
-            task::spawn(&handle, Corked::new(run(actor, cell)))
-        });
+        self.settings.inline();
         self
+    }
+
+    /// Runs the actor on the threads of a group: one task, as without [`parallel`](Self::parallel) and
+    /// [`inline`](Self::inline). Of these three, what is called last holds.
+    pub fn group(mut self, group: &Group) -> Self {
+        self.settings.group(group);
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (Place<'a>, Settings<A>, A) {
+        (self.place, self.settings, self.actor)
     }
 
     /// Gives the actor its name and starts it.
@@ -112,7 +130,7 @@ impl<'a, A: Actor> Registration<'a, A> {
     /// # Errors
     /// [`RegisterError`]. The actor is dropped then.
     pub fn register(self) -> Result<ActorId, RegisterError> {
-        self.start(false).map(|(id, _)| id)
+        Ok(self.start()?.id())
     }
 
     /// Gives the actor its name and starts it, also if another actor has the name: that one takes no more calls, runs those
@@ -143,60 +161,33 @@ impl<'a, A: Actor> Registration<'a, A> {
     /// # Cancel safety
     /// Once it was polled, the future can be dropped: the new actor has the name, and the old one ends all the same.
     pub async fn replace(self) -> Result<ActorId, RegisterError> {
-        let server = self.server;
-        let (id, replaced) = self.start(true)?;
+        let Self { place, mut settings, actor } = self;
+        let node = place.node;
+        let (cell, replaced) = settings.enroll_in_place(place)?;
+        let id = cell.identity.id;
+        drop(settings.launcher().launch(actor, cell));
         if let Some(replaced) = replaced {
-            server.retire(&*replaced, StopReason::Replaced { by: id }).await;
+            retire(node, &*replaced, StopReason::Replaced { by: id }).await;
         }
         Ok(id)
     }
 
-    /// Gives the actor its name and starts it; gives the one that had the name before, if it may be replaced.
-    fn start(self, replaces: bool) -> Result<(ActorId, Option<Arc<dyn Target>>), RegisterError> {
-        let Self { server, name, actor, limits, metadata, refused, layers, start } = self;
-        if name.is_empty() || name.len() > MAX_NAME || name.contains(|c: char| c.is_control() || c == '/') {
-            return Err(RegisterError::Name { name });
-        }
-        if is_reserved(&name) {
-            return Err(RegisterError::Reserved { name });
-        }
-        if let Some(error) = refused {
-            return Err(RegisterError::Metadata { name, error });
-        }
-        let node = server.node.clone();
-        let mut hosted = lock(&server.hosted);
-        if hosted.is_closed() {
-            return Err(RegisterError::ShutDown { name });
-        }
-        let id = node.next_actor_id();
-        let shared: Arc<str> = name.as_str().into();
-        let identity = Identity { id, name: shared.clone(), node: node.clone(), pending: Pending::default() };
-        let registered = Registered { at: node.unix_millis(), metadata };
-        let (methods, layers) = (node.methods().of::<A, A::Services>(), node.server_layers().and(layers));
-        let cell = ActorCell::new(identity, limits, registered, methods, layers);
-        let replaced = if replaces {
-            node.directory().replace(shared.clone(), cell.clone())
-        } else if let Err(present) = node.directory().insert(shared.clone(), cell.clone()) {
-            return Err(RegisterError::Taken { name, present: present.id() });
-        } else {
-            None
-        };
-        let services = fingerprints::digests(cell.service_methods());
-        hosted.add(id, shared, start(actor, cell));
-        drop(hosted);
-        for link in node.links().all() {
-            link.announce(&services);
-        }
-        Ok((id, replaced))
+    /// As [`register`](Self::register), and gives a handle of the actor. It may not have started yet:
+    /// [`ActorHandle::started`] waits for that.
+    ///
+    /// # Errors
+    /// [`RegisterError`]. The actor is dropped then.
+    pub fn start(self) -> Result<ActorHandle, RegisterError> {
+        let Self { place, mut settings, actor } = self;
+        let cell = settings.enroll(place, Care::Nobody)?;
+        drop(settings.launcher().launch(actor, cell.clone()));
+        Ok(ActorHandle::new(cell))
     }
 }
 
 impl<A> fmt::Debug for Registration<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration")
-            .field("name", &self.name)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("Registration").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -225,6 +216,12 @@ pub enum RegisterError {
          write another first character"
     )]
     Reserved {
+        /// Which.
+        name: String,
+    },
+    /// The actor that was to start it as its child is ending.
+    #[error("{name:?} was not started: the actor that starts it is ending, and its children end with it")]
+    ParentEnded {
         /// Which.
         name: String,
     },

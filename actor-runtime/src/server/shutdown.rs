@@ -6,42 +6,31 @@ use futures::{StreamExt, stream::FuturesUnordered};
 
 use super::{ActorServer, bind::Listening};
 use crate::{
-    Task, actor_id::ActorId, call::StopReason, inspect, names::BoxFuture, sync::lock, transport::Link,
+    Task,
+    actor::ActorCell,
+    actor_id::ActorId,
+    call::{StopReason, Target},
+    inspect,
+    names::BoxFuture,
+    sync::lock,
+    transport::Link,
 };
 
-/// The tasks of a server's actors.
+/// What a server has beside the actors of its node.
 #[derive(Default)]
 pub(super) struct Hosted {
-    actors: BTreeMap<ActorId, (Arc<str>, Task<()>)>,
     /// The server's own actor.
     builtin: Option<Task<()>>,
     closed: bool,
 }
 
 impl Hosted {
-    pub(super) fn add(&mut self, id: ActorId, name: Arc<str>, task: Task<()>) {
-        // Actors that stopped by themselves are not worth keeping.
-        if self.actors.len().is_power_of_two() {
-            self.actors.retain(|_, (_, task)| !task.is_finished());
-        }
-        self.actors.insert(id, (name, task));
-    }
-
-    pub(super) fn take(&mut self, id: ActorId) -> Option<Task<()>> {
-        self.actors.remove(&id).map(|(_, task)| task)
-    }
-
     pub(super) fn set_builtin(&mut self, task: Task<()>) {
         self.builtin = Some(task);
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed
-    }
-
-    fn close(&mut self) -> BTreeMap<ActorId, (Arc<str>, Task<()>)> {
-        self.closed = true;
-        std::mem::take(&mut self.actors)
     }
 }
 
@@ -65,9 +54,12 @@ impl ActorServer {
     pub async fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
         let node = &self.node;
         let directory = node.directory();
-        let actors = lock(&self.hosted).close();
-        for target in directory.drain() {
-            target.stop(StopReason::Shutdown);
+        lock(&self.hosted).closed = true;
+        directory.drain();
+        let actors = node.roster().all();
+        // Those that another actor has started end after it.
+        for actor in actors.iter().filter(|actor| !node.roster().is_child(actor)) {
+            actor.stop(StopReason::Shutdown);
         }
         for link in node.links().all() {
             link.goodbye(&StopReason::Shutdown.to_string());
@@ -142,7 +134,11 @@ impl ActorServer {
 
     /// Ends every actor now.
     fn kill(&self, reason: &StopReason) {
-        for target in self.node.directory().leave(&self.address()).unwrap_or_default() {
+        let own = self.node.directory().leave(&self.address());
+        if own.is_some() {
+            self.node.roster().kill(reason);
+        }
+        for target in own.unwrap_or_default() {
             target.kill(reason.clone());
         }
         self.node.producers().stop(reason);
@@ -171,13 +167,12 @@ struct Ending {
 }
 
 impl Ending {
-    fn new(actors: BTreeMap<ActorId, (Arc<str>, Task<()>)>) -> Self {
-        let names = actors.iter().map(|(id, (name, _))| (*id, name.clone())).collect();
-        let ended = |(id, (_, task)): (ActorId, (Arc<str>, Task<()>))| -> BoxFuture<'static, ActorId> {
+    fn new(actors: Vec<Arc<ActorCell>>) -> Self {
+        let names = actors.iter().map(|actor| (actor.identity.id, actor.identity.name.clone())).collect();
+        let ended = |actor: Arc<ActorCell>| -> BoxFuture<'static, ActorId> {
             Box::pin(async move {
-                // However it ended, it is gone.
-                let _ = task.await;
-                id
+                actor.mailbox.ended().await;
+                actor.identity.id
             })
         };
         Self { tasks: actors.into_iter().map(ended).collect(), names }

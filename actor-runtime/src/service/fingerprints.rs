@@ -24,8 +24,8 @@ pub(crate) fn of(method: &'static Method) -> u64 {
 }
 
 /// Those of these methods whose arguments, reply or items have clients in them, by their ids. Mostly none.
-pub(crate) fn with_clients(methods: &[&'static Method]) -> Box<[u32]> {
-    methods.iter().filter(|method| known(method).has_client).map(|method| method.id).collect()
+pub(crate) fn with_clients(methods: impl Iterator<Item = &'static Method>) -> Box<[u32]> {
+    methods.filter(|method| known(method).has_client).map(|method| method.id).collect()
 }
 
 fn known(method: &'static Method) -> Known {

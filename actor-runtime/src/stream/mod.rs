@@ -38,7 +38,7 @@ pub(crate) use source::{Batch, Limits, Source, Written};
 
 use crate::{
     Node,
-    actor_id::Instance,
+    actor_id::{ActorId, Instance},
     call::{CallHead, Delivery, Failure, FailureKind},
     codec::{self, CodecError, Decoder, Encoder, Message, arriving_at},
     node::current,
@@ -316,10 +316,11 @@ impl<T: Message + Send + 'static> Source for Streaming<T> {
         }
     }
 
-    fn actor(&self) -> Option<String> {
+    fn actor(&self) -> Option<(ActorId, String)> {
         match &self.state {
             State::Here(producer) => {
-                crate::sync::lock(producer).actor().map(|context| context.actor_name().to_owned())
+                let producer = crate::sync::lock(producer);
+                producer.actor().map(|context| (context.actor_id(), context.actor_name().to_owned()))
             }
             _ => None,
         }

@@ -10,6 +10,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::{
+    actor_id::ActorId,
     call::{Delivery, Failure, FailureKind, StopReason},
     sync::{Mutex, lock},
 };
@@ -22,6 +23,7 @@ pub(crate) struct Producers {
 }
 
 struct Producing {
+    id: ActorId,
     actor: String,
     stopped: Option<Failure>,
     waker: Option<Waker>,
@@ -35,8 +37,8 @@ pub(crate) struct Running {
 
 impl Producers {
     /// A stream of this actor begins.
-    pub(crate) fn run(self: &Arc<Self>, actor: String) -> Running {
-        let key = lock(&self.running).insert(Producing { actor, stopped: None, waker: None });
+    pub(crate) fn run(self: &Arc<Self>, id: ActorId, actor: String) -> Running {
+        let key = lock(&self.running).insert(Producing { id, actor, stopped: None, waker: None });
         Running { producers: self.clone(), key }
     }
 
@@ -59,7 +61,19 @@ impl Producers {
 
     /// Ends those that run, for this reason.
     pub(crate) fn stop(&self, reason: &StopReason) {
+        self.stop_if(reason, |_| true);
+    }
+
+    /// Ends those of this actor.
+    pub(crate) fn stop_those_of(&self, actor: ActorId, reason: &StopReason) {
+        self.stop_if(reason, |producing| producing.id == actor);
+    }
+
+    fn stop_if(&self, reason: &StopReason, wanted: impl Fn(&Producing) -> bool) {
         let stop = |(_, producing): (usize, &mut Producing)| {
+            if !wanted(producing) {
+                return None;
+            }
             let failure = || Failure::new(FailureKind::Stopped, Delivery::Executed, reason.to_string());
             producing.stopped.get_or_insert_with(failure);
             producing.waker.take()

@@ -210,6 +210,21 @@ fn an_actor_hands_out_a_client_of_itself() {
     });
 }
 
+#[test]
+fn an_actor_without_a_name_can_be_called_by_those_of_its_node_that_it_was_sent_to() {
+    on_each_path(async |fixture| {
+        fixture.register("desk", Desk::default());
+        let node = fixture.server.node();
+        let desk = ExchangeClient::on(node, &fixture.resolver, "desk");
+        let unnamed = node.unnamed_actor(Desk::default()).start().unwrap();
+        let other = unnamed.client::<ExchangeClient>().this().await.unwrap();
+        assert_eq!(other.pinned_actor(), Some(unnamed.id()));
+        // It is called directly: there is nothing that a connection could name.
+        assert!(desk.tell(other.clone()).await.unwrap());
+        assert!(other.kept().await.unwrap().is_empty());
+    });
+}
+
 /// Two services have two fingerprints, and neither needs a node.
 #[test]
 fn the_schema_of_a_client_tells_its_service() {

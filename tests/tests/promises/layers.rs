@@ -434,3 +434,30 @@ fn a_client_layer_that_never_ends_has_the_time_of_its_call() {
         );
     }
 }
+
+/// Gives up waiting for the call, and then does something else that never ends.
+struct Lingers;
+
+impl Layer for Lingers {
+    fn call<'a>(&'a self, _: LayerCall<'a>, next: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+        Box::pin(async move {
+            {
+                let mut inside = std::pin::pin!(next.run());
+                assert!(futures::poll!(&mut inside).is_pending());
+            }
+            std::future::pending().await
+        })
+    }
+}
+
+#[test]
+fn a_client_layer_that_breaks_the_call_off_and_lingers_has_the_time_of_its_call() {
+    with_nodes(
+        |builder| builder.client_layer(Lingers),
+        async |fixture| {
+            let probe = fixture.puppet("p");
+            let failure = probe.exclusive("held").timeout(Duration::from_secs(2)).await.unwrap_err();
+            assert_eq!(failure.kind(), FailureKind::DeadlineExceeded, "{failure}");
+        },
+    );
+}

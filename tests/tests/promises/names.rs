@@ -104,11 +104,16 @@ fn a_look_up_fails_at_once_and_says_what_there_is() {
 }
 
 #[test]
-fn a_node_without_a_server_has_no_names() {
+fn a_node_without_a_server_has_the_names_of_its_own_actors() {
     on_each_path(async |fixture| {
         let node = fixture.another_node("plain").build().unwrap();
         let failure = node.client::<ProbeClient>("p").unwrap_err();
         assert_eq!(failure.kind(), FailureKind::NotFound);
         assert!(failure.detail().contains("nothing is registered"), "{failure}");
+        // Its own actors are found all the same.
+        let _running = node.actor("p", puppet(fixture, 1)).start().unwrap();
+        let probe: ProbeClient = node.client("p").unwrap();
+        assert_eq!(probe.add(1).await.unwrap(), 2);
+        assert_eq!(probe.pinned().await.unwrap().add(1).await.unwrap(), 3);
     });
 }

@@ -372,6 +372,22 @@ fn try_now_does_not_wait_for_a_successor() {
     });
 }
 
+/// S3: the way that a client knew may be gone. To find another one is waiting too.
+#[test]
+fn try_now_does_not_wait_for_a_new_connection() {
+    let direct = "no connection is lost there";
+    on_each_path_but(&[Path::Direct], direct, async |fixture| {
+        let book = book(fixture, 8, Overflow::Wait);
+        assert_eq!(book.noted().await.unwrap(), [0; 0]);
+        fixture.server.shutdown(Duration::from_secs(1)).await.unwrap();
+        fixture.settle().await;
+        let told = first_poll(book.note(1).try_now());
+        let Poll::Ready(Err(failure)) = told else { panic!("{told:?}, over {:?}", fixture.path) };
+        assert_eq!((failure.kind(), failure.delivery()), (FailureKind::Overloaded, Delivery::NotDelivered));
+        assert!(failure.detail().contains("is not known"), "{failure}");
+    });
+}
+
 struct Contradicts;
 
 impl Layer for Contradicts {
@@ -394,6 +410,30 @@ fn a_layer_of_the_client_has_the_last_word_with_the_caller_only() {
             assert_eq!((failure.kind(), failure.detail()), (FailureKind::Denied, "by a layer"));
             fixture.script.open("held");
             fixture.script.seen("held ends").await;
+        });
+    }
+}
+
+struct Stands;
+
+impl Layer for Stands {}
+
+/// A client's layer that lets the call through and says that it went well leaves the call where it is: accepted.
+#[test]
+fn a_layer_of_the_client_around_a_tell_does_not_take_it_back() {
+    for path in Path::ALL {
+        tests::runtime(path).block_on(async {
+            let fixture = Fixture::with(path, |builder| builder.client_layer(Stands)).await;
+            let book = book(&fixture, 8, Overflow::Wait);
+            book.alone("held".into()).await.unwrap();
+            fixture.script.seen("held begins").await;
+            book.alone("queued".into()).await.unwrap();
+            fixture.settle().await;
+            fixture.script.open("held");
+            fixture.script.open("queued");
+            assert_eq!(book.noted().await.unwrap(), [0; 0]);
+            let lines = ["held begins", "held ends", "queued begins", "queued ends"];
+            assert_eq!(fixture.script.lines(), lines, "over {path:?}");
         });
     }
 }

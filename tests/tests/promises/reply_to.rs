@@ -59,7 +59,8 @@ impl Desk for Clerk {
 
     async fn try_park(&self, name: &str, reply: ReplyTo<Result<u64, NoAnswer>>) {
         let answer = name.parse().map_err(|_| NoAnswer::Refused(name.to_owned()));
-        reply.send(answer).expect("the caller waits");
+        // The caller may have left.
+        let _ = reply.send(answer);
     }
 
     async fn release(&mut self) -> Vec<String> {
@@ -435,6 +436,60 @@ fn layers_of_the_server_see_the_turn() {
             let (answer, ()) = tokio::join!(desk.park("a".into()), release);
             assert_eq!(answer.unwrap(), "a");
             assert_eq!(desk.early("b".into()).await.unwrap(), 7);
+        });
+    }
+}
+
+/// Says that the turn has ended, and has not run it.
+struct Idle;
+
+impl Layer for Idle {
+    fn call<'a>(&'a self, _: LayerCall<'a>, _: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+        Box::pin(async { Ok(Status::Replied) })
+    }
+}
+
+/// S6: there is no `ReplyTo` then, and nobody else who would end the call.
+#[test]
+fn a_layer_of_the_server_that_does_not_run_the_turn_is_told_off() {
+    for path in tests::Path::ALL {
+        tests::runtime(path).block_on(async {
+            let fixture = Fixture::with(path, |builder| builder.server_layer(Idle)).await;
+            let desk = desk(&fixture, "desk");
+            let failure = desk.park("a".into()).timeout(Duration::from_secs(2)).await.unwrap_err();
+            let found = (failure.kind(), failure.delivery());
+            assert_eq!(found, (FailureKind::Internal, Delivery::NotDelivered), "{failure}, over {path:?}");
+        });
+    }
+}
+
+/// Fails the call when its turn has ended, and the task that it left behind waits.
+struct Fails(Script);
+
+impl Layer for Fails {
+    fn call<'a>(&'a self, _: LayerCall<'a>, next: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
+        Box::pin(async move {
+            next.run().await?;
+            self.0.seen("held begins").await;
+            Err(Failure::new(FailureKind::Denied, Delivery::Executed, "by a layer"))
+        })
+    }
+}
+
+/// S7: whoever holds the `ReplyTo` learns that a layer has ended the call.
+#[test]
+fn it_is_closed_when_a_layer_of_the_server_fails_the_call() {
+    for path in tests::Path::ALL {
+        tests::runtime(path).block_on(async {
+            let script = Script::default();
+            let mut fixture =
+                Fixture::with(path, |builder| builder.server_layer(Fails(script.clone()))).await;
+            fixture.script = script.clone();
+            let desk = desk(&fixture, "desk");
+            let failure = desk.by_task("held".into()).await.unwrap_err();
+            assert_eq!(failure.detail(), "by a layer");
+            let closed = tokio::time::timeout(Duration::from_secs(5), script.seen("held closed"));
+            assert!(closed.await.is_ok(), "the task is not told, over {path:?}");
         });
     }
 }

@@ -79,6 +79,7 @@ fn callers_that_left_keep_nobody_out() {
                 let poll = left.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
                 assert!(poll.is_pending());
             }
+            assert_eq!(fixture.health("p").await.queued, 0, "those that left are not in the queue");
             let (one, two, ()) =
                 tokio::join!(probe.add(1), probe.add(1), async { fixture.script.open("held") });
             assert_eq!((one.unwrap(), two.unwrap()), (1, 2));

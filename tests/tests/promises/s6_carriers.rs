@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Wake, Waker},
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use actor_runtime::{
 use actor_runtime::{Delivery, FailureKind, Node};
 use futures::FutureExt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tests::{Fixture, Path, ProbeClient, Puppet, Script, on_each_path};
+use tests::{Fixture, Path, ProbeClient, Puppet, Script, on_each_path, on_path};
 
 /// An argument that does what it should not.
 #[derive(Default)]
@@ -170,6 +171,48 @@ impl Layer for Idle {
     fn call<'a>(&'a self, _: LayerCall<'a>, _: Next<'a>) -> BoxFuture<'a, Result<Status, Failure>> {
         Box::pin(async { Ok(Status::Replied) })
     }
+}
+
+/// What is dropped with a call that has its reply may be the last that held a server, of the node that has called.
+#[test]
+fn an_argument_may_end_its_server_while_it_is_dropped() {
+    on_path(Path::Quic, async |fixture| {
+        let bench = bench(fixture);
+        bench.take(Fuse::default()).await.unwrap();
+        let server = ActorServer::bind_on(&fixture.node, "127.0.0.1:0").await.unwrap();
+        bench.take(Fuse::on_drop(move || drop(server))).await.unwrap();
+        bench.take(Fuse::default()).timeout(Duration::from_secs(5)).await.unwrap();
+    });
+}
+
+/// As of an executor that has ended.
+struct Gone;
+
+impl Wake for Gone {
+    fn wake(self: Arc<Self>) {
+        panic_any("nobody runs it");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_takes_no_other_call_with_it_and_no_actor() {
+    on_each_path(async |fixture| {
+        let bench = bench(fixture);
+        let waker = Waker::from(Arc::new(Gone));
+        let mut gone = Context::from_waker(&waker);
+        let mut replied = pin!(bench.hold("a"));
+        assert!(replied.as_mut().poll(&mut gone).is_pending());
+        fixture.script.seen("a begins").await;
+        let mut late = pin!(bench.hold("b").timeout(Duration::from_millis(200)));
+        assert!(late.as_mut().poll(&mut gone).is_pending());
+        let later = bench.hold("c").timeout(Duration::from_millis(400)).await.unwrap_err();
+        assert_eq!(later.kind(), FailureKind::DeadlineExceeded);
+        fixture.script.open("a");
+        bench.take(Fuse::default()).await.unwrap();
+        let failure = late.await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::DeadlineExceeded);
+        replied.await.unwrap();
+    });
 }
 
 #[test]

@@ -13,9 +13,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use actor_runtime::{
-    BoxFuture, BoxStream, Config, Namespace, ResolveError, ResolveResult, inspect::InspectClient, prelude::*,
-};
+use actor_runtime::{BoxFuture, BoxStream, Config, Namespace, ResolveError, ResolveResult, prelude::*};
 use futures::future::{join_all, select};
 use tests::{Fixture, Path, Script, runtime};
 use tokio::sync::watch;
@@ -202,7 +200,7 @@ impl Case {
             }
         }
         if let (Stage::WithoutCredit | Stage::Queued, true) = (self.stage, fixture.path.is_paused()) {
-            let queued = actor(fixture, &self.name).await.queued;
+            let queued = fixture.health(&self.name).await.queued;
             assert_eq!(queued, 1, "{}: is it at its stage?", self.name);
         }
     }
@@ -248,15 +246,9 @@ impl Case {
         let begun = self.client.begun().await.unwrap();
         let runs = matches!(self.stage, Stage::Running | Stage::Replying);
         assert_eq!(begun.contains(&self.name), runs, "{}: {begun:?}", self.name);
-        let left = actor(fixture, &self.name).await;
+        let left = fixture.health(&self.name).await;
         assert_eq!((left.queued, left.waiting, left.running), (0, 0, 0), "{}: {left:?}", self.name);
     }
-}
-
-async fn actor(fixture: &Fixture, name: &str) -> actor_runtime::inspect::ActorHealth {
-    let resolver = FixedResolver::new([("$inspect", fixture.server.address())]);
-    let health = InspectClient::on(&fixture.node, &resolver, "$inspect").health().await.unwrap();
-    health.actor(name).unwrap().clone()
 }
 
 /// Finds nothing before it may.

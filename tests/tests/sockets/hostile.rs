@@ -484,6 +484,23 @@ async fn calls_with_large_bodies_whose_callers_leave_cost_nobody_a_connection() 
     attacked.unharmed().await;
 }
 
+/// Its credit is given back then, so that any number of them would be kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_has_begun_is_read_no_further_when_its_caller_leaves() {
+    let attacked = Attacked::new().await;
+    let mut raw = attacked.bound().await;
+    raw.send(&[wire::large_call(1, method("take"), 1, 100_000)]).await;
+    let stream = body(&raw, 1, 50_000).await;
+    // Long enough for it to have begun there; one that has not is refused anyway.
+    sleep(Duration::from_millis(50)).await;
+    raw.send(&[wire::cancel(1)]).await;
+    let stopped = timeout(SOON, stream.stopped()).await.expect("it is stopped");
+    assert!(stopped.unwrap().is_some());
+    raw.send(&[echo(2)]).await;
+    replied(&mut raw.their_lane().await, 2).await;
+    attacked.unharmed().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lane_flooded_with_cancels() {
     let attacked = Attacked::new().await;

@@ -2,6 +2,7 @@
 
 mod blocking;
 mod carried;
+mod group;
 mod hostile;
 mod inspect;
 mod quic;

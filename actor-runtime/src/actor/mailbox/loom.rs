@@ -243,7 +243,9 @@ fn a_question_against_parking() {
                         }
                         Poll::Ready(Step::Turn(started)) => mailbox.finish(started.slot),
                         Poll::Ready(Step::Blocked) | Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Step::Closed | Step::Killed) => panic!("nobody closes it"),
+                        Poll::Ready(Step::Closed | Step::Retired | Step::Killed) => {
+                            panic!("nobody closes it")
+                        }
                     }
                 }
             }));
@@ -284,5 +286,69 @@ fn a_question_against_a_kill_and_the_end() {
             assert!(answer.has_changed().is_err(), "nobody holds the question any more");
             assert_eq!(answer.borrow().is_some(), answered);
         }
+    });
+}
+
+/// Invariants 1 and 8: a call that comes while one receiver makes way for another is handed out once, by the one or the
+/// other, and whoever retires the first is not missed.
+#[test]
+fn a_call_against_a_receiver_that_makes_way() {
+    model(|| {
+        let mailbox = mailbox(1);
+        let pusher = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || assert!(mailbox.push(call(&EXCLUSIVE, 1, None)).is_ok())
+        });
+        let supervisor = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || assert!(mailbox.retire(StopReason::Restarted))
+        });
+        let mut got = 0;
+        loop {
+            match next(&mailbox, Admit::Any) {
+                Step::Turn(started) => {
+                    got += number(&started);
+                    mailbox.finish(started.slot);
+                }
+                Step::Retired => break,
+                _ => panic!("nobody closes it"),
+            }
+        }
+        assert!(mailbox.rest(&std::sync::Arc::new(StopReason::Restarted)) == super::Rest::Resting);
+        supervisor.join().expect("no panic");
+        pusher.join().expect("no panic");
+        assert!(mailbox.resume());
+        if got == 0 {
+            let Step::Turn(started) = next(&mailbox, Admit::Any) else {
+                panic!("it waits for this receiver")
+            };
+            got = number(&started);
+        }
+        assert_eq!(got, 1);
+    });
+}
+
+/// Invariants 4 and 8: a kill that comes while there is no receiver, or just before or after, ends every call.
+#[test]
+fn a_kill_against_a_receiver_that_makes_way() {
+    model(|| {
+        let mailbox = mailbox(1);
+        let queued = call(&SHARED, 1, None);
+        assert!(mailbox.push(queued.clone()).is_ok());
+        let killer = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || mailbox.kill(StopReason::Shutdown)
+        });
+        let rests = mailbox.rest(&std::sync::Arc::new(StopReason::Restarted)) == super::Rest::Resting;
+        if rests && mailbox.resume() {
+            while let Step::Turn(started) = next(&mailbox, Admit::Any) {
+                mailbox.finish(started.slot);
+                started.call.fail(&mut |stage| StopReason::Shutdown.interruption(stage));
+            }
+        }
+        mailbox.end(StopReason::Abandoned);
+        killer.join().expect("no panic");
+        assert!(queued.stage() == Stage::Over);
+        assert!(mailbox.end_reason().is_some());
     });
 }

@@ -25,6 +25,8 @@ pub(crate) struct Look {
     pub(crate) running: usize,
     pub(crate) closing: Option<Arc<StopReason>>,
     pub(crate) ended: bool,
+    pub(crate) started: bool,
+    pub(crate) resting: bool,
     pub(crate) since_progress: Duration,
 }
 
@@ -61,11 +63,18 @@ impl Mailbox {
             running: state.running.len(),
             closing: state.closing.clone(),
             ended: state.ended,
+            started: state.started,
+            resting: state.resting,
             since_progress: state.since_progress(now),
         };
         drop(state);
         accept(promoted);
         look
+    }
+
+    /// Whether its receiver is gone.
+    pub(crate) fn is_ended(&self) -> bool {
+        lock(&self.state).ended
     }
 
     /// The loop lets other tasks go first.

@@ -15,7 +15,7 @@ use model::{End, Model, ModelStep, Modelled};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{Admit, Answer, Mailbox, Overflow, PURGE_FROM, Step, StopReason};
+use super::{Admit, Answer, Mailbox, Overflow, PURGE_FROM, Rest, Step, StopReason};
 use crate::{
     actor::Health,
     call::{
@@ -35,6 +35,8 @@ enum Act {
         now: bool,
         deadline: Option<u64>,
     },
+    /// The actor asks for a turn itself.
+    PushOwn,
     Join {
         deadline: Option<u64>,
     },
@@ -56,6 +58,10 @@ enum Act {
     Kill,
     Close,
     End,
+    Retire,
+    Cut,
+    Rest,
+    Resume,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -64,6 +70,7 @@ fn act() -> impl Strategy<Value = Act> {
         30 => (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), deadline()).prop_map(
             |(exclusive, oneway, now, deadline)| Act::Push { exclusive, oneway, now, deadline }
         ),
+        5 => Just(Act::PushOwn),
         4 => deadline().prop_map(|deadline| Act::Join { deadline }),
         20 => (
             prop_oneof![Just(Admit::Any), Just(Admit::Shared), Just(Admit::Joins)],
@@ -82,6 +89,10 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Kill),
         1 => Just(Act::Close),
         1 => Just(Act::End),
+        2 => Just(Act::Retire),
+        1 => Just(Act::Cut),
+        2 => Just(Act::Rest),
+        4 => Just(Act::Resume),
     ]
 }
 
@@ -192,11 +203,22 @@ impl Pair {
         let waker = Waker::from(self.wakes.clone());
         let cx = Context::from_waker(&waker);
         match act {
+            // Nobody is there to do that.
+            Act::Next { .. } | Act::ParkForKill if self.model.resting => {}
             Act::Push { exclusive, oneway, now, deadline } => {
                 let call = self.arrive(exclusive, oneway, now, deadline);
                 let got = self.mailbox.push(self.calls[call].clone());
                 let expected = self.model.push(call);
                 self.admitted(call, got, expected);
+            }
+            Act::PushOwn => {
+                let turn = self.arrive(true, false, false, None);
+                let taken = self.mailbox.push_own(self.calls[turn].clone());
+                assert_eq!(taken, self.model.push_own(turn));
+                if !taken {
+                    self.calls[turn].abandon();
+                    self.model.end(turn, End::Left);
+                }
             }
             Act::Join { deadline } => {
                 let call = self.arrive(false, false, false, deadline);
@@ -224,6 +246,7 @@ impl Pair {
                     }
                     Poll::Ready(Step::Blocked) => ModelStep::Blocked,
                     Poll::Ready(Step::Closed) => ModelStep::Closed,
+                    Poll::Ready(Step::Retired) => ModelStep::Retired,
                     Poll::Ready(Step::Killed) => ModelStep::Killed,
                     Poll::Pending => ModelStep::Pending,
                 };
@@ -290,12 +313,18 @@ impl Pair {
             }
             Act::Stop => {
                 self.mailbox.stop(StopReason::Unregistered);
+                if self.model.resting {
+                    return self.ended();
+                }
                 self.model.closing = true;
                 self.model.wake();
             }
             Act::Kill => {
                 self.mailbox.kill(StopReason::Shutdown);
                 self.model.killed = true;
+                if self.model.resting {
+                    return self.ended();
+                }
                 self.model.close();
                 for call in self.model.running.clone() {
                     self.model.fail(call, FailureKind::Stopped);
@@ -303,21 +332,57 @@ impl Pair {
             }
             Act::Close => {
                 self.mailbox.close(StopReason::Shutdown);
+                if self.model.resting {
+                    return self.ended();
+                }
                 self.model.close();
             }
             Act::End => {
                 self.mailbox.end(StopReason::Abandoned);
-                for answer in self.answers.drain(..) {
-                    assert!(answer.has_changed().is_err(), "nobody is left to answer");
-                }
-                self.model.asked = false;
-                self.model.ended = true;
-                self.model.close();
-                for call in std::mem::take(&mut self.model.running) {
-                    self.model.fail(call, FailureKind::Stopped);
-                }
-                self.running.clear();
+                self.ended();
             }
+            Act::Retire => {
+                let retires = !self.model.ended && !self.model.resting;
+                assert_eq!(self.mailbox.retire(StopReason::Restarted), retires);
+                if retires {
+                    self.model.retiring = true;
+                    self.model.wake();
+                }
+            }
+            Act::Cut => {
+                self.mailbox.cut(&StopReason::Restarted);
+                if !self.model.ended && !self.model.resting {
+                    self.model.killed = true;
+                    self.model.wake();
+                    for call in self.model.running.clone() {
+                        self.model.fail(call, FailureKind::Stopped);
+                    }
+                }
+            }
+            Act::Rest => {
+                let rests = self.mailbox.rest(&Arc::new(StopReason::Restarted)) == Rest::Resting;
+                assert_eq!(rests, self.model.rest(), "whether another receiver is to come");
+                if rests {
+                    self.running.clear();
+                    self.unanswered();
+                }
+            }
+            Act::Resume => assert_eq!(self.mailbox.resume(), {
+                self.model.resting = false;
+                !self.model.ended
+            }),
+        }
+    }
+
+    fn ended(&mut self) {
+        self.unanswered();
+        self.model.end_all();
+        self.running.clear();
+    }
+
+    fn unanswered(&mut self) {
+        for answer in self.answers.drain(..) {
+            assert!(answer.has_changed().is_err(), "nobody is left to answer");
         }
     }
 

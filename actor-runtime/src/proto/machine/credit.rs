@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
-use super::{Machine, serving::Serving};
+use super::{Machine, Weight, serving::Serving};
 use crate::proto::{Grants, credit::Credit};
 
 /// What one target's calls have given back and the peer has not been told.
@@ -90,7 +90,7 @@ impl<C, I> Machine<C, I> {
         if self.is_ending() {
             return;
         }
-        if self.out.lane.len() as u64 + self.out.leaving > self.settings.backlog as u64 {
+        if self.out.lane.len() as u64 + self.out.leaving.replies > self.settings.backlog as u64 {
             self.out.credit_held = true;
             return;
         }
@@ -108,18 +108,18 @@ impl<C, I> Machine<C, I> {
         }
     }
 
-    /// The driver has taken a body with so many bytes of a reply, and has not sent it.
-    pub(crate) fn body_leaves(&mut self, bytes: u64) {
-        self.out.leaving += bytes;
+    /// The driver has taken a body of this weight, and has not sent it.
+    pub(crate) fn body_leaves(&mut self, weight: Weight) {
+        self.out.leaving += weight;
     }
 
     /// Such a body was sent, or broken off: credit that was held back can go.
-    pub(crate) fn body_left(&mut self, bytes: u64) {
-        self.out.leaving -= bytes;
+    pub(crate) fn body_left(&mut self, weight: Weight) {
+        self.out.leaving -= weight;
         self.lane_was_taken();
     }
 
-    /// The driver has taken what was to be written: credit that was held back can go.
+    /// The driver has taken what was to be written, or sent it: credit that was held back can go.
     pub(crate) fn lane_was_taken(&mut self) {
         self.streams.release();
         if std::mem::take(&mut self.out.credit_held) {

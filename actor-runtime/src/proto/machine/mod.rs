@@ -10,7 +10,8 @@
 //!   driver holds it, and bounds how much and how long.
 //! - A stream of a body that is broken off is told too, once its header is known.
 //! - The other side's streams are read at any pace, and in any order between them.
-//! - After what was taken from the lane comes [`Machine::lane_was_taken`]; after a violation, [`Machine::end`].
+//! - After what was taken from the lane, or of bodies, comes [`Machine::lane_was_taken`]; after a violation,
+//!   [`Machine::end`].
 //!
 //! Invariants:
 //! 1. Every call that was taken comes out exactly once: by an [`Event::Reply`], by [`Machine::cancel`], by
@@ -51,7 +52,7 @@ use calling::Calling;
 pub(crate) use calling::{NewCall, RefusedCall};
 pub(crate) use credit::Account;
 pub(crate) use order::Order;
-pub(crate) use outbox::{Abort, Body, Closing, Outbox, Ready, StreamWork};
+pub(crate) use outbox::{Abort, Body, Closing, Outbox, Ready, StreamWork, Weight};
 use serving::Serving;
 pub(crate) use streaming::StreamRoom;
 use streaming::Streams;

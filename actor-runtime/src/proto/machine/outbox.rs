@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     mem,
+    ops::{AddAssign, SubAssign},
     task::{Context, Poll, Waker},
 };
 
@@ -19,10 +20,10 @@ pub(crate) struct Outbox {
     /// How many bytes of the lane were taken.
     taken: u64,
     pub(super) bodies: VecDeque<Body>,
-    /// How many bytes of replies are in `bodies`.
-    reply_bytes: u64,
-    /// How many bytes of replies the driver has taken and not sent.
-    pub(super) leaving: u64,
+    /// What is in `bodies`.
+    waiting: Weight,
+    /// What the driver has taken and not sent.
+    pub(super) leaving: Weight,
     pub(super) aborts: VecDeque<Abort>,
     pub(crate) closing: Option<Closing>,
     /// Credit waits for the lane to get shorter.
@@ -38,9 +39,35 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// How many bytes of a reply it has.
-    pub(crate) fn reply_bytes(&self) -> u64 {
-        if let StreamKind::ReplyBody(_) = self.kind { self.bytes.len() as u64 } else { 0 }
+    pub(crate) fn weight(&self) -> Weight {
+        let bytes = self.bytes.len() as u64;
+        match self.kind {
+            StreamKind::ReplyBody(_) => Weight { replies: bytes, items: 0 },
+            StreamKind::Item(..) => Weight { replies: 0, items: bytes },
+            // Those of calls are within the credit that the callee gave.
+            _ => Weight::default(),
+        }
+    }
+}
+
+/// How many bytes of replies and of long items there are: a peer could ask for any number of them, and read none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weight {
+    pub(crate) replies: u64,
+    pub(crate) items: u64,
+}
+
+impl AddAssign for Weight {
+    fn add_assign(&mut self, more: Self) {
+        self.replies += more.replies;
+        self.items += more.items;
+    }
+}
+
+impl SubAssign for Weight {
+    fn sub_assign(&mut self, less: Self) {
+        self.replies -= less.replies;
+        self.items -= less.items;
     }
 }
 
@@ -173,7 +200,7 @@ impl Outbox {
             return Some(StreamWork::Abort(abort));
         }
         let body = self.bodies.pop_front()?;
-        self.reply_bytes -= body.reply_bytes();
+        self.waiting -= body.weight();
         Some(StreamWork::Send(body))
     }
 
@@ -200,13 +227,30 @@ impl Outbox {
 
     pub(super) fn send(&mut self, kind: StreamKind, bytes: Bytes) {
         let body = Body { kind, bytes };
-        self.reply_bytes += body.reply_bytes();
+        self.waiting += body.weight();
         self.bodies.push_back(body);
     }
 
     /// How many bytes of replies wait for streams of their own.
     pub(super) fn reply_bytes(&self) -> u64 {
-        self.reply_bytes + self.leaving
+        self.waiting.replies + self.leaving.replies
+    }
+
+    /// The same of long items.
+    pub(super) fn item_bytes(&self) -> u64 {
+        self.waiting.items + self.leaving.items
+    }
+
+    /// Forgets bodies that were not taken.
+    pub(super) fn forget(&mut self, unwanted: impl Fn(StreamKind) -> bool) {
+        let waiting = &mut self.waiting;
+        self.bodies.retain(|body| {
+            let unwanted = unwanted(body.kind);
+            if unwanted {
+                *waiting -= body.weight();
+            }
+            !unwanted
+        });
     }
 
     /// The calls whose bodies were not taken: nobody can have seen those calls.
@@ -222,7 +266,7 @@ impl Outbox {
     pub(super) fn abort(&mut self, abort: Abort) {
         if let Abort::Sending(kind) = abort {
             let before = self.bodies.len();
-            self.bodies.retain(|body| body.kind != kind);
+            self.forget(|other| other == kind);
             if self.bodies.len() < before {
                 return;
             }
@@ -238,7 +282,7 @@ impl Outbox {
     pub(super) fn end(&mut self) {
         // What is on the control stream and the lane may still be written: last words.
         self.bodies.clear();
-        self.reply_bytes = 0;
+        self.waiting = Weight::default();
         self.aborts.clear();
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Streams {
     // In order, so that a simulated run repeats where all of them end.
     incoming: BTreeMap<StreamId, Incoming>,
     outgoing: BTreeMap<StreamId, Outgoing>,
-    /// Those that wait for the lane to get shorter.
+    /// Those that wait for the lane to get shorter, or for long items to leave.
     held: Vec<StreamId>,
     /// Who is to be woken, once no lock is held.
     woken: Vec<Waker>,
@@ -65,7 +65,7 @@ struct Outgoing {
     /// Whether the reader has asked for it.
     asked: bool,
     large: u64,
-    /// It waits for the lane to get shorter.
+    /// It waits for the lane to get shorter, or for long items to leave.
     held: bool,
     writer: Option<Waker>,
 }
@@ -80,7 +80,7 @@ pub(crate) struct StreamRoom {
 const WINDOW: (u64, i64) = (Room::WINDOW.items, Room::WINDOW.bytes as i64);
 
 impl Streams {
-    /// A call of ours leaves with a stream. False if there are too many.
+    /// A call of ours leaves with a stream.
     pub(super) fn announce(&mut self, call: u64) {
         let id = StreamId::outgoing(Part::Arguments, call);
         self.outgoing
@@ -118,7 +118,7 @@ impl Streams {
         let Some(outgoing) = self.outgoing.remove(&id) else { return false };
         self.woken.extend(outgoing.writer);
         let item = |kind: StreamKind| matches!(kind, StreamKind::Item(part, call, _) if (part, call) == (id.part, id.call));
-        out.bodies.retain(|body| !item(body.kind));
+        out.forget(item);
         true
     }
 
@@ -287,7 +287,7 @@ impl Streams {
         }
     }
 
-    /// The lane is shorter.
+    /// The lane is shorter, or a long item has left.
     pub(super) fn release(&mut self) {
         for id in self.held.drain(..) {
             if let Some(stream) = self.outgoing.get_mut(&id) {
@@ -337,7 +337,8 @@ impl<C, I> Machine<C, I> {
     /// How much may be sent now. `None` if the stream is not wanted any more; the waker is kept if it has to wait, and
     /// for when that happens.
     pub(crate) fn poll_stream_room(&mut self, id: StreamId, cx: &Context<'_>) -> Poll<Option<StreamRoom>> {
-        let crowded = self.out.lane.len() >= LANE_FULL;
+        let crowded =
+            self.out.lane.len() >= LANE_FULL || self.out.item_bytes() >= self.settings.backlog as u64;
         let Some(stream) = self.streams.outgoing.get_mut(&id) else { return Poll::Ready(None) };
         match &mut stream.writer {
             Some(writer) => writer.clone_from(cx.waker()),

@@ -15,7 +15,8 @@ use crate::{
     node::Node,
     panics::text_of,
     proto::{
-        CloseCode, Closing, Event, Expected, Frame, FrameError, Part, Ready, StreamId, StreamKind, StreamWork,
+        CloseCode, Closing, Event, Expected, Frame, FrameError, Part, Ready, StreamId, StreamKind,
+        StreamWork, Weight,
     },
     sync::lock,
 };
@@ -136,14 +137,14 @@ impl Link {
         taken
     }
 
-    /// A body with so many bytes of a reply is about to be sent.
-    pub(crate) fn body_leaves(&self, bytes: u64) {
-        self.look(|machine| machine.body_leaves(bytes));
+    /// A body of this weight is about to be sent.
+    pub(crate) fn body_leaves(&self, weight: Weight) {
+        self.look(|machine| machine.body_leaves(weight));
     }
 
     /// It was sent, or broken off.
-    pub(crate) fn body_left(&self, bytes: u64) {
-        self.with(|machine| machine.body_left(bytes));
+    pub(crate) fn body_left(&self, weight: Weight) {
+        self.with(|machine| machine.body_left(weight));
     }
 
     /// The other side takes nothing of what is sent to it.
@@ -152,7 +153,15 @@ impl Link {
     }
 
     pub(crate) fn poll_streams(&self, cx: &Context<'_>) -> Poll<StreamWork> {
-        self.look(|machine| machine.out.poll_streams(cx))
+        let (work, writers) = self.look(|machine| {
+            let work = machine.out.poll_streams(cx);
+            if matches!(work, Poll::Ready(StreamWork::Send(_))) {
+                machine.lane_was_taken();
+            }
+            (work, machine.take_woken())
+        });
+        writers.into_iter().for_each(Waker::wake);
+        work
     }
 
     /// Tells callers and actors what arrived.
@@ -190,6 +199,8 @@ impl Link {
             tracing::error!(peer = %self.far, panic = %text_of(&*panic), "what was woken or dropped with a call panicked");
         }
         inbound.hand_over(self, &node);
+        drop(inbound);
+        self.forget_if_asked();
     }
 
     fn tell_one(&self, event: Happened, link: &Arc<Self>, node: &Node, now: Instant, inbound: &mut Inbound) {

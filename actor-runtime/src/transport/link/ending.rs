@@ -1,12 +1,11 @@
 //! The end of a connection.
 
-use std::sync::Weak;
+use std::sync::{TryLockError, Weak, atomic::Ordering};
 
 use super::{Link, Progress, Sent};
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Stage},
     proto::{CloseCode, Lost},
-    sync::lock,
 };
 
 impl Link {
@@ -18,8 +17,24 @@ impl Link {
     /// The actors that the other side has called are not there any more. A connection that stays would keep them, and
     /// they their node.
     pub(crate) fn forget_actors(&self) {
-        let forgotten = lock(&self.inbound).forget_actors();
-        drop(forgotten);
+        self.forgetting.store(true, Ordering::SeqCst);
+        self.forget_if_asked();
+    }
+
+    /// Whoever tells what arrived may be the one who asks, by what is dropped with a call; so it is done by whoever has
+    /// `inbound` last.
+    pub(super) fn forget_if_asked(&self) {
+        while self.forgetting.load(Ordering::SeqCst) {
+            let mut inbound = match self.inbound.try_lock() {
+                Ok(inbound) => inbound,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            self.forgetting.store(false, Ordering::SeqCst);
+            let forgotten = inbound.forget_actors();
+            drop(inbound);
+            drop(forgotten);
+        }
     }
 
     /// Ends the connection from this side.

@@ -61,6 +61,8 @@ pub(crate) struct Link {
     lane_moved: Notify,
     /// What the other side's calls lead to. Only what carries the bytes uses it, one at a time.
     inbound: Mutex<Inbound>,
+    /// `inbound` is to let go of the actors that it has found.
+    forgetting: AtomicBool,
     /// The numbers that were given to actors of the other side.
     bindings: Mutex<Bindings>,
     tables: Mutex<schemas::Tables>,
@@ -158,6 +160,7 @@ impl Link {
             inbox: Mutex::default(),
             lane_moved: Notify::new(),
             inbound: Mutex::default(),
+            forgetting: AtomicBool::new(false),
             bindings: Mutex::default(),
             tables: Mutex::default(),
             streams: Mutex::default(),

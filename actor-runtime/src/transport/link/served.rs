@@ -346,7 +346,7 @@ fn look_up(node: &Node, link: &Link, bind: &Bind) -> Result<Arc<dyn Target>, Fai
 
 fn unimplemented(id: u32, services: &str) -> Failure {
     let detail = format!(
-        "the actor serves {services}, which have no method with the id {id:#010x}; add the service to its \
+        "the actor serves {services}, and no method there has the id {id:#010x}; add the service to its \
          `type Services`, or update the older side"
     );
     Failure::new(FailureKind::Unimplemented, Delivery::NotDelivered, detail)

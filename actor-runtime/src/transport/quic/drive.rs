@@ -141,9 +141,8 @@ impl Driver {
         loop {
             match poll_fn(|cx| self.link.poll_streams(cx)).await {
                 StreamWork::Send(body) => {
-                    let leaving = Leaving::new(&self.link, body.reply_bytes());
-                    let sending = self.spawn(send(self.clone(), body.kind, body.bytes, leaving));
-                    self.keep(false, body.kind, &sending);
+                    let leaving = Leaving::new(&self.link, body.weight());
+                    self.carry(false, body.kind, send(self.clone(), body.kind, body.bytes, leaving));
                 }
                 StreamWork::Abort(abort) => {
                     let key = match abort {
@@ -192,13 +191,17 @@ impl Driver {
         }
     }
 
-    fn keep(&self, receiving: bool, kind: StreamKind, task: &Task<()>) {
+    /// Carries a body in a task that is there to be broken off.
+    pub(super) fn carry<F>(&self, receiving: bool, kind: StreamKind, carrying: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        // Under the lock: that it is not needed may be found between its beginning and its being kept.
         let mut bodies = lock(&self.bodies);
-        bodies.insert((receiving, kind), task.abort_on_drop());
-        // It may have ended before it was kept.
-        if task.is_finished() {
-            bodies.remove(&(receiving, kind));
-        }
+        let task = self.spawn(carrying);
+        let before = bodies.insert((receiving, kind), task.abort_on_drop());
+        drop(bodies);
+        drop(before);
     }
 
     pub(super) fn forget(&self, receiving: bool, kind: StreamKind) {

@@ -2,10 +2,7 @@
 
 use std::{
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -21,7 +18,7 @@ use crate::{
 
 /// Reads a stream of the other side, whatever it is.
 pub(super) async fn read(driver: Arc<Driver>, mut stream: RecvStream) {
-    let counted = Counted(&driver.receiving);
+    let counted = Counted(driver.clone());
     let Some((kind, rest)) = beginning(&driver, &mut stream).await else { return };
     // One of each, or their order would mean nothing.
     let first = match kind {
@@ -36,24 +33,30 @@ pub(super) async fn read(driver: Arc<Driver>, mut stream: RecvStream) {
         StreamKind::Control | StreamKind::Lane => {
             frames(&driver, stream, kind, rest).await;
         }
-        kind => {
-            let mut arriving = Arriving { driver: &driver, kind, complete: false };
-            if let Some(body) = receive(&driver, &mut stream, kind, rest).await {
-                arriving.complete = true;
-                driver.link.body_arrived(kind, body);
-            } else {
-                let _ = stream.stop(NOT_NEEDED);
-            }
-        }
+        // In a task of its own, which ends when nobody needs the body any more.
+        kind => driver.carry(true, kind, body(driver.clone(), stream, kind, rest, counted)),
     }
-    drop(counted);
 }
 
-struct Counted<'a>(&'a AtomicU32);
+/// Reads a body. Dropped on the way, the stream is stopped: nothing of it is kept.
+async fn body(driver: Arc<Driver>, mut stream: RecvStream, kind: StreamKind, rest: Bytes, counted: Counted) {
+    let mut arriving = Arriving { driver: &driver, kind, complete: false };
+    if let Some(body) = receive(&driver, &mut stream, kind, rest).await {
+        arriving.complete = true;
+        driver.link.body_arrived(kind, body);
+    } else {
+        let _ = stream.stop(NOT_NEEDED);
+    }
+    drop(counted);
+    driver.forget(true, kind);
+}
 
-impl Drop for Counted<'_> {
+/// A stream of the other side that is read.
+struct Counted(Arc<Driver>);
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.receiving.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

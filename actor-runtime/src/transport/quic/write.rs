@@ -10,7 +10,11 @@ use bytes::Bytes;
 use quinn::SendStream;
 
 use super::{NOT_NEEDED, config, drive::Driver};
-use crate::{node::clock, proto::StreamKind, transport::Link};
+use crate::{
+    node::clock,
+    proto::{StreamKind, Weight},
+    transport::Link,
+};
 
 /// Writes the control stream or the lane, all that there is at once.
 pub(super) async fn write(driver: Arc<Driver>, kind: StreamKind) {
@@ -65,19 +69,19 @@ pub(super) async fn send(driver: Arc<Driver>, kind: StreamKind, mut body: Bytes,
     driver.forget(false, kind);
 }
 
-/// A body with so many bytes of a reply is under way: they count until it has left.
-pub(super) struct Leaving(Arc<Link>, u64);
+/// A body of this weight is under way: it counts until it has left.
+pub(super) struct Leaving(Arc<Link>, Weight);
 
 impl Leaving {
-    pub(super) fn new(link: &Arc<Link>, bytes: u64) -> Self {
-        link.body_leaves(bytes);
-        Self(link.clone(), bytes)
+    pub(super) fn new(link: &Arc<Link>, weight: Weight) -> Self {
+        link.body_leaves(weight);
+        Self(link.clone(), weight)
     }
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        if self.1 > 0 {
+        if self.1 != Weight::default() {
             self.0.body_left(self.1);
         }
     }

@@ -37,6 +37,7 @@ pub(super) enum ModelStep {
     Blocked,
     Asked,
     Closed,
+    Retired,
     Killed,
     Pending,
 }
@@ -55,6 +56,8 @@ pub(super) struct Model {
     pub(super) ended: bool,
     pub(super) closing: bool,
     pub(super) killed: bool,
+    pub(super) retiring: bool,
+    pub(super) resting: bool,
     pub(super) watched: bool,
     pub(super) purge_at: usize,
     pub(super) wakes: usize,
@@ -75,6 +78,8 @@ impl Model {
             ended: false,
             closing: false,
             killed: false,
+            retiring: false,
+            resting: false,
             watched: false,
             purge_at: PURGE_FROM,
             wakes: 0,
@@ -100,6 +105,23 @@ impl Model {
         Ok(self.pushed())
     }
 
+    /// A turn that the actor asked for itself; false if it takes none any more.
+    pub(super) fn push_own(&mut self, call: usize) -> bool {
+        if self.closing {
+            return false;
+        }
+        if self.queue.len() >= self.capacity && self.waiting.len() >= self.purge_at {
+            self.purge();
+        }
+        if self.queue.len() < self.capacity {
+            self.enqueue(call);
+        } else {
+            self.waiting.push(call);
+        }
+        self.news();
+        true
+    }
+
     fn enqueue(&mut self, call: usize) {
         self.queue.push(call);
         let call = &mut self.calls[call];
@@ -115,10 +137,14 @@ impl Model {
     }
 
     pub(super) fn pushed(&mut self) -> bool {
+        self.news();
+        !std::mem::replace(&mut self.watched, true)
+    }
+
+    fn news(&mut self) {
         if self.receiver == Some(true) || !self.joins.is_empty() {
             self.wake();
         }
-        !std::mem::replace(&mut self.watched, true)
     }
 
     /// False if nobody would answer.
@@ -174,7 +200,10 @@ impl Model {
         if !self.joins.is_empty() {
             return ModelStep::Turn(self.joins.remove(0));
         }
-        if admit == Admit::Joins {
+        if self.retiring && admit == Admit::Any {
+            return ModelStep::Retired;
+        }
+        if admit == Admit::Joins || self.retiring {
             return ModelStep::Pending;
         }
         while let Some(&call) = self.queue.first() {
@@ -214,6 +243,34 @@ impl Model {
         self.queue.clear();
         self.waiting.clear();
         self.joins.clear();
+    }
+
+    /// There is no receiver any more, and no other one comes.
+    pub(super) fn end_all(&mut self) {
+        self.asked = false;
+        self.ended = true;
+        self.resting = false;
+        self.close();
+        for call in std::mem::take(&mut self.running) {
+            self.fail(call, FailureKind::Stopped);
+        }
+    }
+
+    /// The receiver makes way for another one. False if none is to come.
+    pub(super) fn rest(&mut self) -> bool {
+        if self.ended || self.closing {
+            return false;
+        }
+        self.asked = false;
+        self.resting = true;
+        (self.killed, self.retiring, self.receiver) = (false, false, None);
+        for call in std::mem::take(&mut self.running) {
+            self.fail(call, FailureKind::Stopped);
+        }
+        for call in std::mem::take(&mut self.joins) {
+            self.fail(call, FailureKind::Stopped);
+        }
+        true
     }
 
     /// What was not handed out.

@@ -8,7 +8,7 @@ use std::{
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
-    super::{CloseCode, Event, Expected, Machine},
+    super::{CloseCode, Event, Expected, Machine, StreamWork, Weight},
     pair::{Tested, bind, hello, new_call, settings, start},
 };
 use crate::{
@@ -258,6 +258,32 @@ fn room_for_ever_does_not_fill_the_lane() {
     machine.out.take_lane();
     machine.lane_was_taken();
     assert_eq!(machine.take_woken().len(), 1);
+}
+
+#[test]
+fn room_for_ever_does_not_pile_up_long_items() {
+    let mut machine = serving();
+    machine.reply_stream(1);
+    let id = StreamId::outgoing(REPLY, 1);
+    lane(&mut machine, Frame::Room(REPLY, 1, Room { items: u64::MAX, bytes: u64::MAX }));
+    let mut sent = 0;
+    // The peer reads the lane, and none of the bodies.
+    let mut taken = Weight::default();
+    while let Poll::Ready(Some(_)) = room(&mut machine, id) {
+        assert!(sent <= 1024, "{sent} KiB wait for a peer that does not read");
+        machine.send_items(id, Bytes::new(), Room::default(), Some(vec![0; 4096].into()));
+        sent += 4;
+        machine.out.take_lane();
+        if let Some(StreamWork::Send(body)) = machine.out.take_streams() {
+            machine.body_leaves(body.weight());
+            taken += body.weight();
+        }
+        machine.lane_was_taken();
+    }
+    assert!(machine.take_woken().is_empty());
+    machine.body_left(taken);
+    assert_eq!(machine.take_woken().len(), 1);
+    assert!(room(&mut machine, id).is_ready());
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! The actors of a node, and who started or looks after whom.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    ActorState,
+    inspector::{generation, state},
+};
+use crate::{Node, actor_id::ActorId, call::StopReason, supervise::Strategy};
+
+/// The actors and supervisors of a node at one moment, by [`Node::actors`], in the order in which they began.
+///
+/// As text it is a line for each, below whoever started it or looks after it:
+///
+/// ```text
+/// supervisor #1, one for one, 1 restart
+///   calc: running
+///   store: idle, restarted 1 time, the last time because a handler panicked in …
+///     #4: idle
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActorTree {
+    /// All of them.
+    pub actors: Vec<ActorNode>,
+}
+
+/// One actor or supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ActorNode {
+    /// Which registration it is.
+    pub id: ActorId,
+    /// Its name, or what stands for it.
+    pub name: String,
+    /// The actor that started it, or the supervisor that looks after it.
+    pub parent: Option<ActorId>,
+    /// What it does; none for a supervisor.
+    pub state: Option<ActorState>,
+    /// Which children it starts again; none for an actor.
+    pub supervises: Option<Strategy>,
+    /// How often it was started again; for a supervisor, how often it has had that done.
+    pub restarts: u64,
+    /// Why, the last time.
+    pub last_failure: Option<StopReason>,
+}
+
+impl ActorTree {
+    /// The actor of this name.
+    pub fn actor(&self, name: &str) -> Option<&ActorNode> {
+        self.actors.iter().find(|actor| actor.name == name)
+    }
+}
+
+impl Node {
+    /// The actors that run here, or wait to be started again, and their supervisors. Those that others have registered
+    /// under reserved names are not among them.
+    pub fn actors(&self) -> ActorTree {
+        let id = |serial| (serial != 0).then_some(ActorId { node: self.id(), serial });
+        let now = self.now();
+        let mut actors = BTreeMap::new();
+        for post in self.posts().all() {
+            let (restarts, last_failure) = post.restarts();
+            let node = ActorNode {
+                id: post.id,
+                name: match &*post.name {
+                    "" => format!("supervisor #{}", post.id.serial),
+                    name => format!("supervisor {name}"),
+                },
+                parent: id(post.above),
+                state: None,
+                supervises: Some(post.strategy),
+                restarts,
+                last_failure,
+            };
+            actors.insert(post.id.serial, node);
+        }
+        for cell in self.roster().all() {
+            let (restarts, last_failure) = generation(&cell);
+            let node = ActorNode {
+                id: cell.identity.id,
+                name: cell.identity.name.to_string(),
+                parent: id(cell.registered.parent),
+                state: Some(state(&cell.mailbox.look(now))),
+                supervises: None,
+                restarts,
+                last_failure,
+            };
+            actors.insert(cell.identity.id.serial, node);
+        }
+        ActorTree { actors: actors.into_values().collect() }
+    }
+}
+
+impl fmt::Display for ActorTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let present = |id: ActorId| self.actors.iter().any(|actor| actor.id == id);
+        // The last one that began is written last: so the stack is filled from the end.
+        let roots =
+            self.actors.iter().rev().filter(|actor| actor.parent.is_none_or(|parent| !present(parent)));
+        let mut left: Vec<(usize, &ActorNode)> = roots.map(|root| (0, root)).collect();
+        while let Some((depth, actor)) = left.pop() {
+            writeln!(f, "{:indent$}{actor}", "", indent = 2 * depth)?;
+            let children = self.actors.iter().rev().filter(|child| child.parent == Some(actor.id));
+            left.extend(children.map(|child| (depth + 1, child)));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ActorNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let times = |n| if n == 1 { "" } else { "s" };
+        f.write_str(&self.name)?;
+        if let Some(strategy) = self.supervises {
+            return write!(f, ", {strategy}, {} restart{}", self.restarts, times(self.restarts));
+        }
+        match &self.state {
+            Some(ActorState::Idle) => f.write_str(": idle")?,
+            Some(ActorState::Starting) => f.write_str(": starting")?,
+            Some(ActorState::Restarting) => f.write_str(": waits to be started again")?,
+            Some(ActorState::Stopping) => f.write_str(": stopping")?,
+            Some(ActorState::Stopped { .. } | ActorState::Panicked { .. }) => f.write_str(": stopped")?,
+            Some(ActorState::Running) | None => f.write_str(": running")?,
+        }
+        if self.restarts > 0 {
+            write!(f, ", restarted {} time{}", self.restarts, times(self.restarts))?;
+        }
+        match &self.last_failure {
+            Some(reason) => write!(f, ", the last time because {reason}"),
+            None => Ok(()),
+        }
+    }
+}
