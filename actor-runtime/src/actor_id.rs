@@ -1,6 +1,10 @@
 //! Who is who: nodes and actors.
 
-use std::fmt;
+use std::{
+    fmt,
+    num::NonZeroU64,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +21,19 @@ impl fmt::Display for NodeId {
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A node among all that this process has made, for whoever keeps no hold of it. Ids repeat where they come from seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Instance(NonZeroU64);
+
+impl Instance {
+    /// One that no other node has.
+    pub(crate) fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let before = LAST.fetch_add(1, Ordering::Relaxed);
+        Self(NonZeroU64::MIN.saturating_add(before))
     }
 }
 

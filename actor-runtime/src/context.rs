@@ -195,7 +195,7 @@ impl ActorContext {
     }
 
     /// Watches another actor, wherever it is: when it has ended, this one is told by a turn of
-    /// [`Actor::on_down`](crate::Actor::on_down), exactly once. [`Monitor`](crate::Monitor) says what an end is, and does the
+    /// [`Actor::on_down`], exactly once. [`Monitor`](crate::Monitor) says what an end is, and does the
     /// same for code that is no actor.
     ///
     /// The actor is watched when this has returned, which takes the time of a call if it is on another node. The watch is
@@ -242,7 +242,7 @@ impl ActorContext {
         &self.identity
     }
 
-    /// The actor's timers: turns of [`Actor::on_timeout`](crate::Actor::on_timeout) at their time.
+    /// The actor's timers: turns of [`Actor::on_timeout`] at their time.
     ///
     /// They are the actor's, not the call's: a timer that is set here fires also when the call has long ended.
     pub fn timers(&self) -> Timers {

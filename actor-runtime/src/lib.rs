@@ -112,8 +112,8 @@ pub use context::{ActorContext, Cancelled, NoContext, current_ctx};
 pub use group::{Group, GroupBuilder, GroupError};
 pub use layer::{Interest, Layer, LayerCall, Next, OutgoingCall, Side};
 pub use names::{
-    Address, AddressError, BoxFuture, BoxStream, FixedResolver, Namespace, NamespaceError, ResolveError,
-    ResolveResult, ResolvedEndpoint, Resolver, default_namespace,
+    Address, AddressError, BoxFuture, BoxStream, DialPolicy, FixedResolver, Namespace, NamespaceError,
+    ResolveError, ResolveResult, ResolvedEndpoint, Resolver, default_namespace,
 };
 pub use node::{BlockingNode, Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
 pub use reply::{Answer, ReplyTo};
@@ -167,7 +167,7 @@ pub mod __private {
         call::{
             AnyCall, CallHead, Far, Leave, Link, ResultType, Stage, WireReply, accepted, take, wrong_reply,
         },
-        client::Client,
+        client::{Client, deserialize as deserialize_client, serialize as serialize_client},
         codec::Message,
         entry::{main, test},
         reply::{answer, reply_to},

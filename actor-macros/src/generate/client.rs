@@ -31,6 +31,7 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
     let (vis, client, marker) = (&service.vis, &service.names.client, &service.names.service);
     let (root, private) = (&service.paths.root, &service.paths.private);
     let methods = service.methods.iter().map(|method| self::method(service, method));
+    let (serializer, deserializer) = (local("serializer"), local("deserializer"));
     quote! {
         impl #client {
             /// A client of the actor called `name`, whose place `resolver` finds, on the current node.
@@ -72,6 +73,25 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
 
             fn as_client(&self) -> &#private::Client {
                 &self.client
+            }
+        }
+
+        #[automatically_derived]
+        impl #private::serde::Serialize for #client {
+            fn serialize<__S: #private::serde::Serializer>(
+                &self,
+                #serializer: __S,
+            ) -> ::core::result::Result<__S::Ok, __S::Error> {
+                #private::serialize_client(self, #serializer)
+            }
+        }
+
+        #[automatically_derived]
+        impl<'de> #private::serde::Deserialize<'de> for #client {
+            fn deserialize<__D: #private::serde::Deserializer<'de>>(
+                #deserializer: __D,
+            ) -> ::core::result::Result<Self, __D::Error> {
+                #private::deserialize_client(#deserializer)
             }
         }
     }

@@ -100,7 +100,7 @@ pub trait Actor: Sized + Send + 'static {
     ///
     /// # Errors
     /// What is returned says why the actor cannot run: it ends as
-    /// [`StopReason::StartFailed`](crate::StopReason::StartFailed), and so it does if this panics or takes too long. Its
+    /// [`StopReason::StartFailed`], and so it does if this panics or takes too long. Its
     /// `on_stop` is not run then, since it has not started; it is dropped. A supervisor may try again, with another one.
     ///
     /// ```
@@ -155,7 +155,7 @@ pub trait Actor: Sized + Send + 'static {
     /// [`Config::stop_timeout`](crate::Config::stop_timeout), or when the actor is killed.
     ///
     /// After a panic nobody knows what the state is worth. If it panics itself, or takes too long, an actor that was to
-    /// stop ends as [`StopReason::StopFailed`](crate::StopReason::StopFailed); one that had failed keeps that reason.
+    /// stop ends as [`StopReason::StopFailed`]; one that had failed keeps that reason.
     fn on_stop(&mut self, reason: &StopReason) -> impl Future<Output = ()> + Send {
         let _ = reason;
         async {}

@@ -10,7 +10,7 @@ use crate::{
     context::Identity,
     cork::Corked,
     layer::Layer,
-    names::is_reserved,
+    names::{MAX_NAME, is_reserved},
     node::task,
     service::fingerprints,
 };
@@ -112,6 +112,16 @@ impl<A: Actor> Settings<A> {
 
     /// Gives the actor its id, its name and its mailbox; calls queue from now on.
     pub(crate) fn enroll(&mut self, place: Place<'_>, care: Care) -> Result<Arc<ActorCell>, RegisterError> {
+        self.enroll_or(place, care, false).map(|(cell, _)| cell)
+    }
+
+    /// The same, also if another actor has the name: that one is given back.
+    pub(crate) fn enroll_in_place(&mut self, place: Place<'_>) -> Result<Enrolled, RegisterError> {
+        self.enroll_or(place, Care::Nobody, true)
+    }
+
+    fn enroll_or(&mut self, place: Place<'_>, care: Care, replaces: bool) -> Result<Enrolled, RegisterError> {
+        let mut replaced = None;
         let Place { node, server, parent, supervisor } = place;
         let id = node.next_actor_id();
         let name = self.checked_name(id)?;
@@ -147,6 +157,9 @@ impl<A: Actor> Settings<A> {
             Some(shut_down())
         } else if parent.is_some_and(|parent| parent.mailbox.is_childless()) {
             Some(RegisterError::ParentEnded { name: name.to_string() })
+        } else if self.name.is_some() && replaces {
+            replaced = node.directory().replace(name.clone(), cell.clone());
+            None
         } else if self.name.is_some() {
             let taken = node.directory().insert(name.clone(), cell.clone()).err();
             taken.map(|present| RegisterError::Taken { name: name.to_string(), present: present.id() })
@@ -161,13 +174,15 @@ impl<A: Actor> Settings<A> {
         for link in node.links().all() {
             link.announce(&services);
         }
-        Ok(cell)
+        Ok((cell, replaced))
     }
 
     fn checked_name(&self, id: ActorId) -> Result<Arc<str>, RegisterError> {
         let name = match self.name.clone() {
             None => format!("#{}", id.serial),
-            Some(name) if name.is_empty() || name.len() > 255 => return Err(RegisterError::Name { name }),
+            Some(name) if name.is_empty() || name.len() > MAX_NAME => {
+                return Err(RegisterError::Name { name });
+            }
             Some(name) if name.contains(|c: char| c.is_control() || c == '/') => {
                 return Err(RegisterError::Name { name });
             }
@@ -193,6 +208,9 @@ impl<A> Clone for Launcher<A> {
         Self { whereabouts: self.whereabouts.clone(), run: self.run }
     }
 }
+
+/// An actor that has its name, and the one that it was taken from.
+type Enrolled = (Arc<ActorCell>, Option<Arc<dyn Target>>);
 
 fn on_a_task<A: Actor>(actor: A, cell: Arc<ActorCell>, whereabouts: Whereabouts) -> Task<()> {
     let node = cell.identity.node.clone();

@@ -122,6 +122,20 @@ pub trait AnyCall: Any + Send + Sync {
         &[]
     }
 
+    /// Has its arguments and its reply take the way through bytes, though they stay on this node: there are clients in
+    /// them, which are bound where they are read.
+    ///
+    /// # Errors
+    /// If the arguments cannot be encoded.
+    fn encode_in_place(&self, _limit: usize) -> Result<(), CodecError> {
+        Ok(())
+    }
+
+    /// Whether they do.
+    fn is_encoded_in_place(&self) -> bool {
+        false
+    }
+
     /// For finding out the types again.
     fn as_any(&self) -> &dyn Any;
 }

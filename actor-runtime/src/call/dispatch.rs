@@ -2,8 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bytes::Bytes;
+
 use super::{
-    AnyCall, Delivery, Failure, FailureKind,
+    AnyCall, Delivery, Failure, FailureKind, WireReply,
     typed::{Outcome, Payload, TypedCall},
 };
 use crate::{
@@ -48,9 +50,17 @@ pub(crate) fn accept_response<S: Service>(
     publish: bool,
 ) -> Result<Status, Failure> {
     let status = response.status();
+    let in_place = call.is_encoded_in_place();
+    if let Some(stream) = response.stream().filter(|_| in_place) {
+        stream.encode_in_place();
+    }
     if let Some(typed) = call.as_any().downcast_ref::<TypedCall<S>>() {
         if let Some(stream) = response.stream() {
             stream.start();
+        } else if in_place {
+            let body = encode(&response, limit)?;
+            typed.accept(Outcome::Wire(WireReply::Ended(status, body)), publish);
+            return Ok(status);
         }
         typed.accept(Outcome::Value(response), publish);
         return Ok(status);
@@ -59,10 +69,13 @@ pub(crate) fn accept_response<S: Service>(
         call.accept_stream(stream.take(), publish);
         return Ok(status);
     }
-    let mut encoder = Encoder::new(codec::buffer(), limit);
-    response
-        .encode(&mut encoder)
-        .map_err(|error| Failure::of_codec(&error, Delivery::Executed, "the reply"))?;
-    call.accept_encoded(status, encoder.into_inner().freeze(), publish);
+    call.accept_encoded(status, encode(&response, limit)?, publish);
     Ok(status)
+}
+
+fn encode(response: &impl Response, limit: usize) -> Result<Bytes, Failure> {
+    let mut encoder = Encoder::new(codec::buffer(), limit);
+    let encoded = response.encode(&mut encoder);
+    encoded.map_err(|error| Failure::of_codec(&error, Delivery::Executed, "the reply"))?;
+    Ok(encoder.into_inner().freeze())
 }

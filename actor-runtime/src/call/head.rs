@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{Hop, Link, Metadata, Retry};
 use crate::{
-    actor_id::{ActorId, NodeId},
+    actor_id::{ActorId, Instance, NodeId},
     service::Method,
     trust::Peer,
 };
@@ -24,6 +24,8 @@ pub struct CallHead {
     /// The turn that waits for this call.
     pub(crate) chain: Option<Arc<Link>>,
     pub(crate) caller: Option<Caller>,
+    /// The node that made it, where its reply arrives; none for a call that came to this node.
+    pub(crate) home: Option<Instance>,
     pub(crate) metadata: Option<Box<Metadata>>,
     /// How often it is tried, if its caller said so.
     pub(crate) retry: Option<Box<Retry>>,
@@ -47,6 +49,7 @@ impl CallHead {
             made: None,
             chain: None,
             caller: None,
+            home: None,
             metadata: None,
             retry: None,
             number: 0,

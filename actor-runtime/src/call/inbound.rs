@@ -404,6 +404,8 @@ mod tests {
                 None
             }
 
+            fn encode_in_place(&mut self) {}
+
             fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
                 self
             }

@@ -1,6 +1,7 @@
 use std::{error::Error, fmt, time::Duration};
 
 use super::{Delivery, Failure, FailureKind, Stage};
+use crate::actor_id::ActorId;
 
 /// Why an actor stopped.
 ///
@@ -25,6 +26,11 @@ pub enum StopReason {
     },
     /// The actor that had started it ended, or was restarted.
     ParentEnded,
+    /// Another actor was given its name.
+    Replaced {
+        /// Which.
+        by: ActorId,
+    },
     /// It is to be started again by its supervisor, with its id and its queue. Only hooks and the calls that are cut off
     /// see this: the actor has not ended.
     Restarted,
@@ -90,7 +96,9 @@ impl StopReason {
             Self::Panicked { .. } => format!("{self}; register the actor anew"),
             reason => reason.to_string(),
         };
-        Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail)
+        // Who has the name now is known: whoever follows it goes there, and nobody else.
+        let kind = if let Self::Replaced { .. } = self { FailureKind::Stale } else { FailureKind::Stopped };
+        Failure::new(kind, Delivery::NotDelivered, detail)
     }
 
     /// For a call whose turn was cut off.
@@ -107,6 +115,7 @@ impl fmt::Display for StopReason {
             Self::Panicked { method, message } => {
                 write!(f, "a handler panicked in {method}: {message}")
             }
+            Self::Replaced { by } => write!(f, "it was replaced: its name belongs to {by} now"),
             Self::Finished => f.write_str("it stopped itself"),
             Self::Killed => f.write_str("it was killed"),
             Self::ParentEnded => f.write_str("the actor that had started it ended"),

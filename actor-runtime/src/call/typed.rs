@@ -13,11 +13,11 @@ use super::{
     phase::{Far, Phase, Stage},
 };
 use crate::{
-    codec::{self, CodecError, Decoder, Encoder},
+    codec::{self, CodecError, Decoder, Encoder, arriving_at},
     panics::{discard, wake},
     service::{Method, Request, Response, Service, Status},
     stream::{Arrived, Incoming, Outgoing},
-    sync::{AtomicU8, Mutex, MutexGuard, Ordering, lock, lock_mut},
+    sync::{AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering, lock, lock_mut},
 };
 
 /// A call of a client, with its arguments and room for its reply.
@@ -27,6 +27,8 @@ pub(crate) struct TypedCall<S: Service> {
     /// What the state says to a caller that asks whether the call is over, to be read without the lock: [`OPEN`],
     /// [`REPLIED`] or [`FAILED`].
     ended: AtomicU8,
+    /// Whether arguments and reply go through bytes, though they stay on this node.
+    in_place: AtomicBool,
 }
 
 const OPEN: u8 = 0;
@@ -93,6 +95,26 @@ pub(crate) enum Payload<S: Service> {
     Streaming(Box<Streamed>),
 }
 
+impl<S: Service> Payload<S> {
+    /// Leaves bytes in place of values; items of a stream go through bytes one by one.
+    fn encode_in_place(&mut self, limit: usize) -> Result<(), CodecError> {
+        match self {
+            Self::Value(request) => {
+                let mut encoder = Encoder::new(codec::buffer(), limit);
+                request.encode(&mut encoder)?;
+                discard(mem::replace(self, Self::Encoded(encoder.into_inner().freeze())));
+            }
+            Self::Streaming(streamed) => {
+                if let Some(Outgoing(stream)) = &mut streamed.stream {
+                    stream.encode_in_place();
+                }
+            }
+            Self::Encoded(_) => {}
+        }
+        Ok(())
+    }
+}
+
 /// Arguments of which one is a stream.
 pub(crate) struct Streamed {
     pub(crate) bytes: Bytes,
@@ -115,7 +137,7 @@ pub(super) enum Outcome<S: Service> {
 impl<S: Service> TypedCall<S> {
     pub(crate) fn new(head: CallHead, request: Payload<S>) -> Self {
         let state = State { phase: Phase::default(), content: Content::Request(request) };
-        Self { head, state: Mutex::new(state), ended: AtomicU8::new(OPEN) }
+        Self { head, state: Mutex::new(state), ended: AtomicU8::new(OPEN), in_place: AtomicBool::new(false) }
     }
 
     fn end(&self, reply: Outcome<S>) {
@@ -448,6 +470,26 @@ impl<S: Service> AnyCall for TypedCall<S> {
         })
     }
 
+    fn encode_in_place(&self, limit: usize) -> Result<(), CodecError> {
+        self.in_place.store(true, Ordering::Release);
+        // Code of the arguments runs: not under the lock.
+        let request = lock(&self.state).take_request();
+        let Some(mut request) = request else { return Ok(()) };
+        let encoded = request.encode_in_place(limit);
+        let mut state = lock(&self.state);
+        if state.phase.is_over() {
+            drop(state);
+            discard(request);
+        } else {
+            state.content = Content::Request(request);
+        }
+        encoded
+    }
+
+    fn is_encoded_in_place(&self) -> bool {
+        self.in_place.load(Ordering::Acquire)
+    }
+
     fn sent(&self, far: Far) -> bool {
         lock(&self.state).phase.sent(far)
     }
@@ -470,12 +512,18 @@ impl<S: Service> AnyCall for TypedCall<S> {
 /// # Errors
 /// The call's failure, or that its reply could not be decoded.
 pub fn take<S: Service>(call: &dyn AnyCall) -> Result<S::Response, Failure> {
-    let method = call.head().method;
+    let head = call.head();
+    let method = head.method;
+    // Clients in the reply are of the node that asked for it.
+    let decode = |status, decoder: Decoder| {
+        arriving_at(head.home, || S::Response::decode(method.id, status, decoder))
+            .map_err(|error| Failure::of_codec(&error, Delivery::Executed, "the reply"))
+    };
     let outcome = call.as_any().downcast_ref::<TypedCall<S>>().and_then(TypedCall::take);
     match outcome {
         Some(Outcome::Value(mut response)) => {
             if let Some(stream) = response.stream() {
-                stream.name(method, &call.head().name);
+                stream.name(head);
                 return Ok(response);
             }
             #[cfg(debug_assertions)]
@@ -483,17 +531,14 @@ pub fn take<S: Service>(call: &dyn AnyCall) -> Result<S::Response, Failure> {
             Ok(response)
         }
         Some(Outcome::Stream(stream)) => {
-            let decoder = Decoder::with_stream(Bytes::new(), Some(stream));
-            let mut response = S::Response::decode(method.id, Status::Replied, decoder)
-                .map_err(|error| Failure::of_codec(&error, Delivery::Executed, "the reply"))?;
+            let mut response = decode(Status::Replied, Decoder::with_stream(Bytes::new(), Some(stream)))?;
             if let Some(stream) = response.stream() {
-                stream.name(method, &call.head().name);
+                stream.name(head);
             }
             Ok(response)
         }
         Some(Outcome::Wire(WireReply::Failed(failure))) => Err(failure),
-        Some(Outcome::Wire(WireReply::Ended(status, body))) => S::Response::decode(method.id, status, body)
-            .map_err(|error| Failure::of_codec(&error, Delivery::Executed, "the reply")),
+        Some(Outcome::Wire(WireReply::Ended(status, body))) => decode(status, body.into()),
         None => Err(Failure::new(
             FailureKind::Internal,
             Delivery::Unknown,

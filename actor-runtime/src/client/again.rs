@@ -72,7 +72,7 @@ impl Gate {
     /// Whether another attempt may end otherwise, and does nothing twice.
     fn may_help(&self, failure: &Failure, repeatable: bool) -> bool {
         use FailureKind::{ConnectionLost, NotFound, Stale, Stopped, Unreachable};
-        let follows = self.pinned().is_none();
+        let follows = self.follows();
         match (failure.delivery(), failure.kind()) {
             (Delivery::NotDelivered, Unreachable | ConnectionLost) => true,
             (Delivery::NotDelivered, NotFound | Stale | Stopped) => follows,

@@ -213,6 +213,7 @@ fn prepare<'a>(
         (None, MethodTimeout::Default) => Some(node.config().default_timeout),
     };
     let now = node.now();
+    head.home = Some(node.instance());
     head.now = now_or_never;
     head.made = Some(now);
     head.deadline = earlier(own.and_then(|timeout| now.checked_add(timeout)), head.deadline);

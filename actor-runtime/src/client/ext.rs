@@ -1,6 +1,8 @@
 use std::future::Future;
 
 use super::Client;
+#[cfg(doc)]
+use crate::{ActorContext, Node};
 use crate::{Failure, actor_id::ActorId, service::Service};
 
 /// What every generated client can do beside calling: a trait, so that these names stay free for the methods of
@@ -37,6 +39,11 @@ use crate::{Failure, actor_id::ActorId, service::Service};
 /// # assert_eq!(pinned.pinned_actor(), Some(id));
 /// # Ok(()) }
 /// ```
+///
+/// A client is a value that can be sent: an argument, a reply, an item of a stream, or a part of one. It arrives pinned, and
+/// belongs to the node that receives it. An actor sends a client of itself with [`ActorContext::this`]; which addresses that
+/// came with clients are dialled, [`DialPolicy`](crate::DialPolicy) says. In another format than that of calls, such as JSON,
+/// it is the same data, and belongs to the node of the turn or [scope](Node::scope) in which it is read.
 pub trait ServiceClient: Clone + Send + Sync + 'static {
     /// The service that is called.
     type Service: Service;

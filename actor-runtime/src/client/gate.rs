@@ -17,7 +17,9 @@ use tokio::time::Instant;
 
 use super::{
     again::From,
-    route::{Route, gone},
+    arrived::Arrived,
+    reference::Reference,
+    route::{Route, Whom, gone},
 };
 use crate::{
     Node,
@@ -54,9 +56,17 @@ pub(super) struct Gate {
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) node: Result<Node, Failure>,
-    pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) finder: Finder,
     pub(super) name: Arc<str>,
     pub(super) pinned: Option<ActorId>,
+}
+
+/// What says where the actor is.
+#[derive(Clone)]
+pub(super) enum Finder {
+    Resolver(Arc<dyn Resolver>),
+    /// The client came in a message.
+    Message(Arc<Arrived>),
 }
 
 struct State {
@@ -99,6 +109,26 @@ impl Gate {
         Self::new(self.target.clone(), options, route)
     }
 
+    /// A client that came in a message, at this node.
+    pub(super) fn from_message(node: Result<Node, Failure>, reference: Reference) -> Arc<Self> {
+        let name = reference.name.as_str().into();
+        let finder = Finder::Message(Arrived::new(reference));
+        let node = node.map(|node| node.quiet());
+        Self::new(Target { node, finder, name, pinned: None }, CallOptions::default(), None)
+    }
+
+    /// What of it travels in a message.
+    pub(super) fn reference(&self) -> Reference {
+        let Target { node, finder, name, pinned } = &self.target;
+        match finder {
+            Finder::Message(arrived) => arrived.reference(),
+            Finder::Resolver(resolver) => {
+                let route = lock(&self.state).route.as_ref().map(|route| route.endpoint().clone());
+                Reference::of(node.as_ref().ok(), name, *pinned, &**resolver, route)
+            }
+        }
+    }
+
     pub(super) fn pinned_to(&self, actor: ActorId) -> Arc<Self> {
         let target = Target { pinned: Some(actor), ..self.target.clone() };
         Self::new(target, self.options.clone(), None)
@@ -113,7 +143,19 @@ impl Gate {
     }
 
     pub(super) fn pinned(&self) -> Option<ActorId> {
-        self.target.pinned
+        self.target.pinned.or_else(|| self.arrived()?.actor())
+    }
+
+    /// Whether it goes on to the next registration of its name.
+    pub(super) fn follows(&self) -> bool {
+        self.target.pinned.is_none() && self.arrived().is_none()
+    }
+
+    fn arrived(&self) -> Option<&Arc<Arrived>> {
+        match &self.target.finder {
+            Finder::Message(arrived) => Some(arrived),
+            Finder::Resolver(_) => None,
+        }
     }
 
     pub(super) fn node(&self) -> Result<&Node, Failure> {
@@ -193,7 +235,7 @@ impl Gate {
         let detail = format!(
             "the way to {:?} is not known yet, and the call was made with `try_now()`; it is being looked up by {:?}, so \
              call again in a moment, or without `try_now()`, to wait for it",
-            self.target.name, self.target.resolver
+            self.target.name, self.target.finder
         );
         Failure::new(FailureKind::Overloaded, Delivery::NotDelivered, detail)
     }
@@ -235,7 +277,7 @@ impl Gate {
     /// A call came back from this registration: it is sent once more, if that can help.
     fn refused(&self, refused: Refused, tried: Option<Box<Tried>>, from: Option<ActorId>) {
         let Refused { call, failure } = refused;
-        let failure = match (failure.kind(), self.target.pinned) {
+        let failure = match (failure.kind(), self.pinned()) {
             (FailureKind::NotFound, Some(pinned)) => gone(pinned),
             _ => failure,
         };
@@ -284,24 +326,37 @@ impl Gate {
     }
 
     async fn find(&self, node: &Node, methods: &'static [&'static Method]) -> Result<Route, Failure> {
-        let Target { resolver, name, pinned, .. } = &self.target;
+        let Target { finder, name, .. } = &self.target;
         let patience = node.config().default_timeout;
-        let found = tokio::select! {
-            found = resolver.resolve(node.namespace(), name) => found,
-            () = node.sleep_until(node.now() + patience) => {
-                let detail = format!("{resolver:?} gave no answer for {name:?} within {patience:?}");
-                return Err(Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail));
-            }
-        };
         let unreachable =
             |detail: String| Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail);
-        let found = found.map_err(|error| unreachable(error.to_string()))?;
-        let opened = Route::open(node, name, &found, *pinned, methods).await;
+        let namespace = self.arrived().map_or_else(|| node.namespace(), |arrived| arrived.namespace());
+        let finding = async {
+            match finder {
+                Finder::Resolver(resolver) => {
+                    let found = resolver.resolve(namespace, name).await;
+                    found.map_err(|error| unreachable(error.to_string()))
+                }
+                Finder::Message(arrived) => arrived.find(node).await,
+            }
+        };
+        let found = tokio::select! {
+            found = finding => found?,
+            () = node.sleep_until(node.now() + patience) => {
+                return Err(unreachable(format!("{finder:?} gave no answer for {name:?} within {patience:?}")));
+            }
+        };
+        let whom = Whom { namespace, name, pinned: self.pinned(), follows: self.follows() };
+        let opened = Route::open(node, &whom, &found, methods).await;
         // Questions that are asked on the way may be lost; no call is.
-        opened.map_err(|failure| match failure.delivery() {
+        let opened = opened.map_err(|failure| match failure.delivery() {
             Delivery::NotDelivered => failure,
             _ => unreachable(failure.detail().to_owned()),
-        })
+        })?;
+        if let (Some(arrived), Some(actor)) = (self.arrived(), opened.endpoint().actor) {
+            arrived.reach(actor)?;
+        }
+        Ok(opened)
     }
 
     /// Lets calls pass without the lock from now on, if they go by the way that was found first.
@@ -446,7 +501,7 @@ impl Gate {
     fn not_found_in_time(&self, told: Option<Failure>) -> Failure {
         let late = |detail| Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail);
         // Code of a user's, and calls of others are to be ended behind this one.
-        let resolver = catch_unwind(AssertUnwindSafe(|| format!("{:?}", self.target.resolver)));
+        let resolver = catch_unwind(AssertUnwindSafe(|| format!("{:?}", self.target.finder)));
         let resolver = resolver.unwrap_or_else(|_| "a resolver whose `Debug` panics".to_owned());
         let detail = format!("{:?} was still being looked up by {resolver}", self.target.name);
         match told {
@@ -490,8 +545,18 @@ impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("name", &self.target.name)
-            .field("pinned", &self.target.pinned)
+            .field("pinned", &self.pinned())
             .field("endpoint", &self.endpoint())
             .finish_non_exhaustive()
+    }
+}
+
+/// For error texts.
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolver(resolver) => resolver.fmt(f),
+            Self::Message(_) => f.write_str("what came with the client in its message"),
+        }
     }
 }

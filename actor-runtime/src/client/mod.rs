@@ -7,11 +7,14 @@
 //! ```
 
 mod again;
+mod arrived;
 mod call;
 mod ext;
 mod gate;
 mod identify;
 mod layered;
+mod lookup;
+mod reference;
 mod route;
 mod wait;
 
@@ -19,7 +22,9 @@ use std::{fmt, sync::Arc};
 
 pub use call::Call;
 pub use ext::ServiceClient;
-use gate::{Gate, Target};
+use gate::{Finder, Gate, Target};
+#[doc(hidden)]
+pub use reference::{deserialize, serialize};
 use route::Route;
 
 use crate::{
@@ -57,8 +62,8 @@ impl Client {
         let named = directory.entry(name).is_some_and(|present| present.id() == pinned);
         let encoded = named && directory.address().is_some() && node.local_calls() == LocalCalls::Encoded;
         let route = (!encoded).then(|| Arc::new(Route::direct(&node, name, actor)));
-        let resolver = Arc::new(LocalResolver(Arc::downgrade(node.directory())));
-        let target = Target { node: Ok(node), resolver, name: name.clone(), pinned: Some(pinned) };
+        let finder = Finder::Resolver(Arc::new(LocalResolver(Arc::downgrade(node.directory()))));
+        let target = Target { node: Ok(node), finder, name: name.clone(), pinned: Some(pinned) };
         Self { gate: Gate::new(target, CallOptions::default(), route) }
     }
 
@@ -68,8 +73,9 @@ impl Client {
         name: impl Into<String>,
     ) -> Self {
         let name: String = name.into();
+        let finder = Finder::Resolver(Arc::new(resolver.clone()));
         let node = node.map(|node| node.quiet());
-        let target = Target { node, resolver: Arc::new(resolver.clone()), name: name.into(), pinned: None };
+        let target = Target { node, finder, name: name.into(), pinned: None };
         Self { gate: Gate::new(target, CallOptions::default(), None) }
     }
 

@@ -9,12 +9,22 @@ use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, Delivery, Failure, FailureKind, Refused, Target, Tried},
-    names::{Address, ResolveResult, ResolvedEndpoint, stale, unknown},
+    names::{Address, Namespace, ResolveResult, ResolvedEndpoint, elsewhere, stale, unknown},
     node::LocalCalls,
     proto::Order,
-    service::Method,
+    service::{Method, fingerprints},
     transport::{Binding, Differences, Outgoing, Reroute},
 };
+
+/// Whom a client means.
+pub(super) struct Whom<'a> {
+    pub(super) namespace: &'a Namespace,
+    pub(super) name: &'a str,
+    /// The registration, if it is known and means no other.
+    pub(super) pinned: Option<ActorId>,
+    /// Whether it means whoever has the name.
+    pub(super) follows: bool,
+}
 
 /// A way to one actor.
 pub(super) struct Route {
@@ -24,7 +34,11 @@ pub(super) struct Route {
 
 enum Way {
     /// The actor is on the caller's node: calls go to its mailbox as they are.
-    Direct(Arc<dyn Target>),
+    Direct {
+        target: Arc<dyn Target>,
+        /// The methods whose calls are encoded all the same, for the clients in them. Mostly none.
+        with_clients: Box<[u32]>,
+    },
     /// Calls are encoded.
     Link(Arc<Binding>, Differences),
 }
@@ -33,13 +47,13 @@ impl Route {
     /// Chooses among what was resolved, and connects.
     pub(super) async fn open(
         node: &Node,
-        name: &str,
+        whom: &Whom<'_>,
         found: &ResolveResult,
-        pinned: Option<ActorId>,
         methods: &'static [&'static Method],
     ) -> Result<Self, Failure> {
+        let &Whom { namespace, pinned, .. } = whom;
         let Some(endpoint) = found.first() else {
-            return Err(pinned.map_or_else(|| nothing_found(node, name, found), gone));
+            return Err(pinned.map_or_else(|| nothing_found(whom, found), gone));
         };
         let mut endpoint = endpoint.clone();
         if let (Some(pinned), Some(present)) = (pinned, endpoint.actor)
@@ -48,16 +62,21 @@ impl Route {
             return Err(stale(pinned, present));
         }
         endpoint.actor = pinned.or(endpoint.actor);
-        let own = node.directory().address().as_ref() == Some(&endpoint.address);
-        let way = if own && node.local_calls() == LocalCalls::Direct {
-            Way::Direct(here(node, &endpoint)?)
+        let own = is_direct(node, &endpoint);
+        let way = if own {
+            let target = here(node, whom, &endpoint)?;
+            if !whom.follows {
+                endpoint.actor = Some(target.id());
+            }
+            Way::Direct { target, with_clients: fingerprints::with_clients(methods.iter().copied()) }
         } else {
             let link = node.links().connect(node, &endpoint.address).await?;
             let differences = link.compare(node, methods).await?;
-            let bind = |actor| link.bind(node.namespace().as_str(), &endpoint.name, actor);
+            let bind = |actor| link.bind(namespace.as_str(), &endpoint.name, actor);
             let mut binding = bind(endpoint.actor)?;
-            if endpoint.actor.is_none() && methods.iter().any(|method| method.dedup) {
-                // What may have been run is asked for again where it may have been run, and nowhere else.
+            if endpoint.actor.is_none() && (!whom.follows || methods.iter().any(|method| method.dedup)) {
+                // What may have been run is asked for again where it may have been run, and nowhere else. And whoever does
+                // not follow the name has to know whom it means.
                 let identified = identify(node, &binding, &endpoint.name).await;
                 endpoint.actor = Some(identified.map_err(not_sent)?);
                 binding = bind(endpoint.actor)?;
@@ -73,7 +92,9 @@ impl Route {
         let address = node.directory().address().unwrap_or(Address::Loopback(0));
         let mut endpoint = ResolvedEndpoint::new(address, name);
         endpoint.actor = Some(actor.id());
-        Self { endpoint, way: Way::Direct(actor) }
+        let methods = actor.service_methods().iter().copied().flatten().copied();
+        let with_clients = fingerprints::with_clients(methods);
+        Self { endpoint, way: Way::Direct { target: actor, with_clients } }
     }
 
     pub(super) fn endpoint(&self) -> &ResolvedEndpoint {
@@ -83,7 +104,7 @@ impl Route {
     /// The registration that this leads to.
     pub(super) async fn identify(&self, node: &Node) -> Result<ActorId, Failure> {
         match (&self.way, self.endpoint.actor) {
-            (Way::Direct(target), _) => Ok(target.id()),
+            (Way::Direct { target, .. }, _) => Ok(target.id()),
             (Way::Link(..), Some(actor)) => Ok(actor),
             (Way::Link(binding, _), None) => identify(node, binding, &self.endpoint.name).await,
         }
@@ -109,7 +130,7 @@ impl Route {
             return Err(Refused { call, failure });
         }
         match &self.way {
-            Way::Direct(target) => {
+            Way::Direct { target, with_clients } => {
                 let id = call.head().method.id;
                 if target.method(id).is_none() {
                     let failure = unimplemented(&*call, &target.services());
@@ -117,6 +138,12 @@ impl Route {
                 }
                 #[cfg(debug_assertions)]
                 call.check_encoding();
+                if with_clients.contains(&id)
+                    && let Err(error) = call.encode_in_place(node.config().max_message_bytes)
+                {
+                    let failure = Failure::of_codec(&error, Delivery::NotDelivered, "the arguments");
+                    return Err(Refused { call, failure });
+                }
                 target.admit(call)
             }
             Way::Link(binding, differences) => {
@@ -129,6 +156,21 @@ impl Route {
     }
 }
 
+/// Whether calls to this endpoint go to a mailbox of the node as they are. One that nobody else could find, since it has no
+/// name or the node does not listen, is reached by its id.
+fn is_direct(node: &Node, endpoint: &ResolvedEndpoint) -> bool {
+    let directory = node.directory();
+    let actor = endpoint.actor.filter(|actor| actor.node() == node.id());
+    let runs = actor.is_some_and(|actor| node.roster().find(actor.serial).is_some());
+    let is_named = || directory.entry(&endpoint.name).is_some_and(|named| Some(named.id()) == actor);
+    match directory.address() {
+        Some(address) if !runs || is_named() => {
+            address == endpoint.address && node.local_calls() == LocalCalls::Direct
+        }
+        _ => runs,
+    }
+}
+
 /// The question who has the name may have been answered or not: the calls that wait for that were not sent.
 fn not_sent(failure: Failure) -> Failure {
     let kind = match failure.kind() {
@@ -138,9 +180,20 @@ fn not_sent(failure: Failure) -> Failure {
     Failure::new(kind, Delivery::NotDelivered, failure.detail())
 }
 
-fn here(node: &Node, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Failure> {
+fn here(node: &Node, whom: &Whom<'_>, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Failure> {
+    if whom.namespace != node.namespace() {
+        return Err(elsewhere(&endpoint.name, whom.namespace.as_str(), node.namespace()));
+    }
+    // Also one that has no name, or has lost it.
+    let pinned = whom.pinned.filter(|pinned| pinned.node() == node.id());
+    if let Some(cell) = pinned.and_then(|pinned| node.roster().find(pinned.serial)) {
+        return Ok(cell);
+    }
     let directory = node.directory();
     let target = directory.find(&endpoint.name).ok_or_else(|| {
+        if let Some(pinned) = whom.pinned {
+            return gone(pinned);
+        }
         let known: Vec<String> = directory.names().iter().map(|name| format!("{name:?}")).collect();
         unknown(&endpoint.name, &format!("at {}", endpoint.address), &known)
     })?;
@@ -150,8 +203,9 @@ fn here(node: &Node, endpoint: &ResolvedEndpoint) -> Result<Arc<dyn Target>, Fai
     }
 }
 
-fn nothing_found(node: &Node, name: &str, found: &ResolveResult) -> Failure {
-    let place = format!("in namespace {}", node.namespace());
+fn nothing_found(whom: &Whom<'_>, found: &ResolveResult) -> Failure {
+    let name = whom.name;
+    let place = format!("in namespace {}", whom.namespace);
     if found.rejected.is_empty() {
         return unknown(name, &place, &found.known);
     }

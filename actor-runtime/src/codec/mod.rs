@@ -18,10 +18,12 @@ use std::cell::RefCell;
 
 use bytes::BytesMut;
 
+mod arrival;
 mod decoder;
 mod encoder;
 mod message;
 
+pub(crate) use arrival::{arriving, arriving_at};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 #[doc(hidden)]

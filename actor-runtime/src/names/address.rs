@@ -1,6 +1,12 @@
 use std::{fmt, net::SocketAddr, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::text::Text;
+
 /// Where a server listens: `127.0.0.1:7000`, `host.example:7000`, or `loopback:1` within this process.
+///
+/// In a message it is its text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Address {
@@ -44,6 +50,24 @@ impl FromStr for Address {
     }
 }
 
+impl Address {
+    /// The longest text of one: a host name of 253 bytes and a port.
+    const MAX_BYTES: usize = 259;
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(text) = Text::<{ Self::MAX_BYTES }>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 /// A text that is not an [`Address`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an address: write `127.0.0.1:7000`, `[::1]:7000`, `host:7000` or `loopback:0`")]
@@ -62,6 +86,23 @@ mod tests {
         }
         for text in ["", "loopback", "loopback:x", ":7000", "a b:1", "host:70000", "actor://h:1"] {
             assert!(text.parse::<Address>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn in_a_message_an_address_is_its_text_and_no_longer_than_one_can_be() {
+        let longest = format!("{}:65535", "h".repeat(253));
+        for text in ["127.0.0.1:7000", "[::1]:7000", "node-3.example:7000", "loopback:12", &longest] {
+            let bytes = postcard::to_stdvec(text).unwrap();
+            let address: Address = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!(address.to_string(), text);
+            assert_eq!(postcard::to_stdvec(&address).unwrap(), bytes);
+        }
+        for text in ["", "nonsense", &format!("{}:1", "h".repeat(300))] {
+            assert!(
+                postcard::from_bytes::<Address>(&postcard::to_stdvec(text).unwrap()).is_err(),
+                "{text:?}"
+            );
         }
     }
 }

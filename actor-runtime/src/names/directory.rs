@@ -117,6 +117,11 @@ impl Directory {
         }
     }
 
+    /// Gives a name to an actor, in place of the one that has it, if one does. That one is given back.
+    pub(crate) fn replace(&self, name: Arc<str>, target: Arc<dyn Target>) -> Option<Arc<dyn Target>> {
+        lock(&self.state).actors.insert(name, target)
+    }
+
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<dyn Target>> {
         lock(&self.state).actors.remove(name)
     }
@@ -212,8 +217,10 @@ impl LocalResolver {
         let Some(directory) = self.0.upgrade() else { return ResolveResult::default() };
         let found = directory.find(name).filter(|_| *namespace == directory.namespace);
         let mut result = ResolveResult::default();
-        match (found, directory.address()) {
-            (Some(target), Some(address)) => {
+        match found {
+            Some(target) => {
+                // A node that does not listen has no address that others could use either.
+                let address = directory.address().unwrap_or(Address::Loopback(0));
                 let mut endpoint = ResolvedEndpoint::new(address, name);
                 endpoint.actor = Some(target.id());
                 let metadata = target.metadata().into_iter().flat_map(Metadata::iter);
@@ -221,7 +228,7 @@ impl LocalResolver {
                     metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                 result.endpoints.push(endpoint);
             }
-            _ => {
+            None => {
                 let known = directory.names().into_iter();
                 result.known = known.map(|name| format!("{name:?} in {}", directory.namespace)).collect();
             }

@@ -5,15 +5,21 @@
 //! ```
 
 mod address;
+mod dial;
 mod directory;
 mod fixed;
 mod namespace;
 mod refusal;
 mod resolver;
+pub(crate) mod text;
+
+/// The longest name of an actor, in bytes.
+pub(crate) const MAX_NAME: usize = 255;
 
 pub use address::{Address, AddressError};
+pub use dial::DialPolicy;
 pub(crate) use directory::{Directory, LocalResolver, is_reserved};
 pub use fixed::FixedResolver;
 pub use namespace::{Namespace, NamespaceError, default_namespace};
-pub(crate) use refusal::{stale, unknown};
+pub(crate) use refusal::{elsewhere, stale, unknown};
 pub use resolver::{BoxFuture, BoxStream, ResolveError, ResolveResult, ResolvedEndpoint, Resolver};

@@ -1,10 +1,12 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::text::Text;
 
 /// Keeps the names of one job tree apart from those of another. Names in different namespaces never meet by accident.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 pub struct Namespace(Cow<'static, str>);
 
 impl Namespace {
@@ -60,6 +62,13 @@ impl FromStr for Namespace {
 
     fn from_str(name: &str) -> Result<Self, NamespaceError> {
         Self::new(name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Namespace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(name) = Text::<{ Self::MAX_BYTES }>::deserialize(deserializer)?;
+        Self::new(name).map_err(de::Error::custom)
     }
 }
 

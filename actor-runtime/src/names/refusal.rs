@@ -1,5 +1,6 @@
 //! What callers are told of names that lead nowhere, by whichever side finds out.
 
+use super::Namespace;
 use crate::{
     actor_id::ActorId,
     call::{Delivery, Failure, FailureKind},
@@ -25,6 +26,15 @@ fn nameless(place: &str, known: &[String]) -> Failure {
         known => format!("there are {}; call one of them by its name", known.join(", ")),
     };
     let detail = format!("the empty name means the only actor that is registered, and {place} {exists}");
+    Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
+}
+
+/// The name is asked for in a namespace that is served elsewhere.
+pub(crate) fn elsewhere(name: &str, asked: &str, own: &Namespace) -> Failure {
+    let detail = format!(
+        "the call asks for {name:?} in namespace {asked:?}, and this server serves namespace {own}; give both sides the \
+         same namespace"
+    );
     Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
 }
 

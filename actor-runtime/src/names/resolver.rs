@@ -1,8 +1,9 @@
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
 use futures::Stream;
+use serde::{Deserialize, Serialize};
 
-use super::{Address, Namespace};
+use super::{Address, MAX_NAME, Namespace, text::text};
 use crate::actor_id::ActorId;
 
 /// A boxed future, as the methods of [`Resolver`] return it.
@@ -85,12 +86,13 @@ impl ResolveResult {
 }
 
 /// One place where an actor is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResolvedEndpoint {
     /// Where its server listens.
     pub address: Address,
     /// The name that the actor has there.
+    #[serde(deserialize_with = "text::<MAX_NAME, _>")]
     pub name: String,
     /// Which registration it is, if the resolver knows.
     pub actor: Option<ActorId>,

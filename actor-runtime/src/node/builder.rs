@@ -5,9 +5,9 @@ use tokio::runtime::Handle;
 use super::{Config, Inner, Node, clock, current, deadlines::Deadlines, task};
 use crate::{
     actor::Roster,
-    actor_id::NodeId,
+    actor_id::{Instance, NodeId},
     layer::{Layer, Layers},
-    names::{Directory, Namespace, Resolver},
+    names::{DialPolicy, Directory, Namespace, Resolver},
     service::MethodTables,
     supervise::Posts,
     sync::{AtomicU64, Mutex},
@@ -40,6 +40,7 @@ pub struct NodeBuilder {
     local_calls: LocalCalls,
     trust: Option<Trust>,
     network: NetworkMode,
+    dial_policy: DialPolicy,
     #[cfg(feature = "testing")]
     simulated: Option<(crate::testing::SimNet, crate::testing::SimHost)>,
     client_layers: Vec<Arc<dyn Layer>>,
@@ -81,6 +82,13 @@ impl NodeBuilder {
     /// called, which serves addresses of this machine only.
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = Some(trust);
+        self
+    }
+
+    /// Which addresses the node dials that came to it with a client in a message; [`DialPolicy::known`] unless this is
+    /// called. A call that would need another one fails with [`Denied`](crate::FailureKind::Denied).
+    pub fn dial_policy(mut self, policy: DialPolicy) -> Self {
+        self.dial_policy = policy;
         self
     }
 
@@ -138,6 +146,7 @@ impl NodeBuilder {
         let sweeper = task::spawn(&runtime, deadlines.clone().run());
         let node = Node::held(Inner {
             id,
+            instance: Instance::next(),
             directory: Arc::new(Directory::new(config.namespace.clone())),
             roster: Roster::default(),
             posts: Posts::default(),
@@ -154,6 +163,7 @@ impl NodeBuilder {
             local_calls: self.local_calls,
             methods: MethodTables::default(),
             links: Links::default(),
+            dial_policy: self.dial_policy,
             producers: Arc::default(),
             network,
             client_layers: Layers::new(self.client_layers),

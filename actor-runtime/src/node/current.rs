@@ -7,7 +7,9 @@ use std::{
 
 use super::{Held, Node, WeakNode};
 use crate::{
+    actor_id::Instance,
     call::{Delivery, Failure, FailureKind},
+    codec::arriving,
     context,
 };
 
@@ -47,6 +49,39 @@ pub(super) fn scope<F: Future>(node: Node, future: F) -> tokio::task::futures::T
 /// The node that the code says it belongs to, by its turn or its scope.
 pub(crate) fn said() -> Option<Node> {
     context::with_current(|context| context.node().clone()).or_else(|| SCOPE.try_with(Clone::clone).ok())
+}
+
+/// Which node the code says it belongs to: by the message that it reads, by its turn or by its scope.
+pub(crate) fn said_instance() -> Option<Instance> {
+    arriving()
+        .or_else(|| context::with_current(|context| context.node().instance()))
+        .or_else(|| SCOPE.try_with(Node::instance).ok())
+}
+
+/// The node at which what is being read has arrived. Makes none: reading is no reason to.
+pub(crate) fn receiving() -> Result<Node, Failure> {
+    if let Some(instance) = arriving() {
+        return of(instance).ok_or_else(|| {
+            let detail = "the node at which the client arrived in a message has ended";
+            Failure::new(FailureKind::Stopped, Delivery::NotDelivered, detail)
+        });
+    }
+    match said() {
+        Some(node) => Ok(node),
+        None => only()?.ok_or_else(|| {
+            ambiguous(
+                "the client was read from bytes where no node lives; read it inside `node.scope(…)`, or in a program \
+                 that has one node"
+                    .to_owned(),
+            )
+        }),
+    }
+}
+
+/// The node, if it lives.
+fn of(instance: Instance) -> Option<Node> {
+    let alive: Vec<Node> = nodes().all.iter().filter_map(|node| node.quiet.upgrade()).collect();
+    alive.into_iter().find(|node| node.instance() == instance && !node.inner.runtime_ended())
 }
 
 /// See [`Node::current`].

@@ -43,10 +43,10 @@ pub use task::{Task, TaskError};
 
 use crate::{
     actor::Roster,
-    actor_id::{ActorId, NodeId},
+    actor_id::{ActorId, Instance, NodeId},
     call::{Failure, StopReason},
     layer::Layers,
-    names::{Directory, Resolver},
+    names::{DialPolicy, Directory, Resolver},
     service::MethodTables,
     stream::running::Producers,
     supervise::Posts,
@@ -115,6 +115,7 @@ impl Drop for Held {
 
 struct Inner {
     id: NodeId,
+    instance: Instance,
     config: Config,
     runtime: Handle,
     random: Mutex<fastrand::Rng>,
@@ -134,6 +135,7 @@ struct Inner {
     local_calls: LocalCalls,
     methods: MethodTables,
     links: Links,
+    dial_policy: DialPolicy,
     producers: Arc<Producers>,
     network: Network,
     client_layers: Layers,
@@ -164,6 +166,11 @@ impl Node {
     /// The node's identity.
     pub fn id(&self) -> NodeId {
         self.inner.id
+    }
+
+    /// Which of the nodes that this process has made.
+    pub(crate) fn instance(&self) -> Instance {
+        self.inner.instance
     }
 
     /// The node's settings.
@@ -301,6 +308,11 @@ impl Node {
     /// The node's connections.
     pub(crate) fn links(&self) -> &Links {
         &self.inner.links
+    }
+
+    /// Which addresses from messages the node dials.
+    pub(crate) fn dial_policy(&self) -> &DialPolicy {
+        &self.inner.dial_policy
     }
 
     /// The streams that the node's actors have returned.

@@ -31,6 +31,7 @@ mod walk;
 mod tests;
 
 pub use self::fingerprint::method_fingerprint;
+pub(crate) use self::shape::CLIENT;
 pub use self::shape::{Field, Fields, Schema, Variant};
 pub use self::trace::of;
 pub use self::walk::WalkError;

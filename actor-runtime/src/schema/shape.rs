@@ -131,7 +131,15 @@ pub struct Variant {
     pub fields: Fields,
 }
 
+/// The name of the struct around what travels of a client. No type of a user has such a name.
+pub(crate) const CLIENT: &str = "actor::Client";
+
 impl Schema {
+    /// Whether a value of it has clients in it.
+    pub(crate) fn has_client(&self) -> bool {
+        matches!(self, Self::Struct { name, .. } if name == CLIENT) || self.parts().any(Self::has_client)
+    }
+
     /// Whether all of it was learned, so that equal fingerprints mean equal types.
     pub fn is_checked(&self) -> bool {
         !matches!(self, Self::Opaque { .. }) && self.parts().all(Self::is_checked)

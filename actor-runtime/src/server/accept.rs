@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     call::{Delivery, Failure, FailureKind, Target},
-    names::{Address, stale, unknown},
+    names::{Address, elsewhere, stale, unknown},
     node::{Node, WeakNode},
     proto::{Bind, ServiceDigest, ServiceTable},
     service::{Method, fingerprints},
@@ -37,12 +37,7 @@ impl Accept for Acceptor {
         let node = self.node()?;
         let own = node.namespace();
         if bind.namespace != own.as_str() {
-            let detail = format!(
-                "the call asks for {:?} in namespace {:?}, and this server serves namespace {own}; give both sides \
-                 the same namespace",
-                bind.name, bind.namespace
-            );
-            return Err(Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail));
+            return Err(elsewhere(&bind.name, &bind.namespace, own));
         }
         let target = find_name(&node, &bind.name)?;
         match bind.actor {

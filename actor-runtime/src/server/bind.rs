@@ -4,7 +4,7 @@ use super::{Registration, accept::Acceptor, shutdown::Hosted};
 use crate::{
     Actor, Node, NodeError,
     actor_id::ActorId,
-    call::StopReason,
+    call::{StopReason, Target},
     names::{Address, AddressError, Resolver},
     node::{LocalCalls, current},
     server::RegisterError,
@@ -269,10 +269,7 @@ impl ActorServer {
     /// The future can be dropped: the actor ends all the same.
     pub async fn unregister(&self, name: &str) -> bool {
         let Some(target) = self.node.directory().remove(name) else { return false };
-        target.stop(StopReason::Unregistered);
-        if let Some(actor) = self.node.roster().find(target.id().serial) {
-            actor.mailbox.ended().await;
-        }
+        retire(&self.node, &*target, StopReason::Unregistered).await;
         true
     }
 
@@ -283,6 +280,14 @@ impl ActorServer {
     /// What is registered here, in the order of the names.
     pub fn actors(&self) -> Vec<String> {
         self.node.directory().names()
+    }
+}
+
+/// Has an actor that lost its name run its queue and end, and waits for that.
+pub(super) async fn retire(node: &Node, target: &dyn Target, reason: StopReason) {
+    target.stop(reason);
+    if let Some(actor) = node.roster().find(target.id().serial) {
+        actor.mailbox.ended().await;
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use super::ActorServer;
+use super::{ActorServer, bind::retire};
 use crate::{
     Actor, ActorHandle, Group, Node, Overflow,
     actor::{Care, Place, Settings},
     actor_id::ActorId,
-    call::MetadataError,
+    call::{MetadataError, StopReason},
     layer::Layer,
 };
 
@@ -133,6 +133,45 @@ impl<'a, A: Actor> Registration<'a, A> {
         Ok(self.start()?.id())
     }
 
+    /// Gives the actor its name and starts it, also if another actor has the name: that one takes no more calls, runs those
+    /// that are queued, and ends, as with [`ActorServer::unregister`]. Waits for that; the new actor runs already, so both
+    /// run for a while.
+    ///
+    /// Clients that follow the name go on with the new actor, without a gap. Those that are pinned to the old one get
+    /// [`Stale`](crate::FailureKind::Stale).
+    ///
+    /// ```
+    /// # use actor_runtime::prelude::*;
+    /// # #[actor_service] trait Model { async fn predict(&self, x: f64) -> f64; }
+    /// # struct Linear { by: f64 }
+    /// # #[actor_service] impl Model for Linear { async fn predict(&self, x: f64) -> f64 { self.by * x } }
+    /// # #[actor_runtime::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = ActorServer::bind("loopback:0").await?;
+    /// server.register("model", Linear { by: 2.0 })?;
+    /// let model: ModelClient = server.client("model")?;
+    /// assert!(server.register("model", Linear { by: 3.0 }).is_err());
+    /// server.registration("model", Linear { by: 3.0 }).replace().await?;
+    /// assert_eq!(model.predict(1.0).await?, 3.0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RegisterError`], but not that the name is taken. The actor is dropped then, and the old one keeps the name.
+    ///
+    /// # Cancel safety
+    /// Once it was polled, the future can be dropped: the new actor has the name, and the old one ends all the same.
+    pub async fn replace(self) -> Result<ActorId, RegisterError> {
+        let Self { place, mut settings, actor } = self;
+        let node = place.node;
+        let (cell, replaced) = settings.enroll_in_place(place)?;
+        let id = cell.identity.id;
+        drop(settings.launcher().launch(actor, cell));
+        if let Some(replaced) = replaced {
+            retire(node, &*replaced, StopReason::Replaced { by: id }).await;
+        }
+        Ok(id)
+    }
+
     /// As [`register`](Self::register), and gives a handle of the actor. It may not have started yet:
     /// [`ActorHandle::started`] waits for that.
     ///
@@ -194,7 +233,8 @@ pub enum RegisterError {
     },
     /// A running actor has the name.
     #[error(
-        "{name:?} is the name of the actor {present}, which is running; unregister that one, or choose another name"
+        "only `replace` of a `registration` takes a name from another actor, and {name:?} is the name of the actor \
+         {present}, which is running; unregister that one, or choose another name"
     )]
     Taken {
         /// Which.

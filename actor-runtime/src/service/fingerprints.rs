@@ -9,20 +9,40 @@ use super::{
     Method, MethodDescription,
     method::{FNV_OFFSET, fnv1a},
 };
-use crate::proto::ServiceDigest;
+use crate::{proto::ServiceDigest, schema::Schema};
+
+/// What is known of a method's arguments and reply.
+#[derive(Clone, Copy)]
+struct Known {
+    fingerprint: u64,
+    has_client: bool,
+}
 
 /// What the arguments and the reply of a method look like, as a number.
 pub(crate) fn of(method: &'static Method) -> u64 {
-    static KNOWN: Mutex<Option<HashMap<usize, u64>>> = Mutex::new(None);
+    known(method).fingerprint
+}
+
+/// Those of these methods whose arguments, reply or items have clients in them, by their ids. Mostly none.
+pub(crate) fn with_clients(methods: impl Iterator<Item = &'static Method>) -> Box<[u32]> {
+    methods.filter(|method| known(method).has_client).map(|method| method.id).collect()
+}
+
+fn known(method: &'static Method) -> Known {
+    static KNOWN: Mutex<Option<HashMap<usize, Known>>> = Mutex::new(None);
     let key = std::ptr::from_ref(method) as usize;
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(fingerprint) = known().as_ref().and_then(|known| known.get(&key).copied()) {
-        return fingerprint;
+    let all = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = all().as_ref().and_then(|known| known.get(&key).copied()) {
+        return known;
     }
     // Not under the lock: this runs code of the types of arguments.
-    let fingerprint = MethodDescription::of(method).fingerprint;
-    known().get_or_insert_default().insert(key, fingerprint);
-    fingerprint
+    let description = MethodDescription::of(method);
+    let arguments = description.arguments.iter().map(|argument| &argument.schema);
+    let ends = [Some(&description.reply), description.error.as_ref()].into_iter().flatten();
+    let has_client = arguments.chain(ends).any(Schema::has_client);
+    let known = Known { fingerprint: description.fingerprint, has_client };
+    all().get_or_insert_default().insert(key, known);
+    known
 }
 
 /// One number for all methods of a service: two sides with the same one need not compare them one by one.

@@ -38,9 +38,10 @@ pub(crate) use source::{Batch, Limits, Source, Written};
 
 use crate::{
     Node,
-    actor_id::ActorId,
-    call::{Delivery, Failure, FailureKind},
-    codec::{CodecError, Decoder, Message},
+    actor_id::{ActorId, Instance},
+    call::{CallHead, Delivery, Failure, FailureKind},
+    codec::{self, CodecError, Decoder, Encoder, Message, arriving_at},
+    node::current,
     service::Method,
     sync::Mutex,
 };
@@ -106,7 +107,14 @@ pub struct Streaming<T> {
     state: State<T>,
     /// Whom its failures are about.
     about: Option<Box<(&'static Method, String)>>,
+    /// The node that reads it, if that is known.
+    reader: Option<Instance>,
+    /// Set if items have clients in them, which are bound where they are read, and do not come over a link.
+    again: Option<Again<T>>,
 }
+
+/// Writes an item and reads it again.
+type Again<T> = fn(&T) -> Result<T, CodecError>;
 
 enum State<T> {
     /// It was not started. The lock is never taken: it says that nobody but the owner looks inside.
@@ -126,8 +134,11 @@ pub trait AnyStreaming: Send {
     /// Takes it out, to be written elsewhere.
     fn take(&mut self) -> Outgoing;
 
-    /// Says which call its failures are about.
-    fn name(&mut self, method: &'static Method, actor: &str);
+    /// Has each item go through bytes where it is read on the same node: there are clients in it.
+    fn encode_in_place(&mut self);
+
+    /// Says which call its failures are about, and which node reads it.
+    fn name(&mut self, head: &CallHead);
 }
 
 /// A stream that leaves: its items are to be read elsewhere.
@@ -144,7 +155,7 @@ pub(crate) enum Arrived {
 impl<T: Send + 'static> Streaming<T> {
     /// A stream for a handler whose caller is not there: for tests that call handlers as plain methods.
     pub fn new(items: impl Stream<Item = T> + Send + 'static) -> Self {
-        Self { state: State::Here(Mutex::new(Producer::new(items))), about: None }
+        Self::in_state(State::Here(Mutex::new(Producer::new(items))))
     }
 
     /// Runs the producer as a task of its node, if it has one.
@@ -163,34 +174,41 @@ impl<T: Send + 'static> Streaming<T> {
 }
 
 impl<T> Streaming<T> {
+    fn in_state(state: State<T>) -> Self {
+        Self { state, about: None, reader: None, again: None }
+    }
+
+    /// An item as its reader gets it.
+    fn read(&self, item: T) -> Result<T, Failure> {
+        let Some(again) = self.again else { return Ok(item) };
+        arriving_at(self.reader, || again(&item)).map_err(unreadable)
+    }
+
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Failure>>> {
-        let item =
-            match &mut self.state {
-                State::Here(producer) => {
-                    let producer = producer.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    let mut item = None;
-                    match producer.poll_some(cx, |value| {
-                        item = Some(value);
-                        false
-                    }) {
-                        Polled::Pending => return Poll::Pending,
-                        Polled::Full => item.map(Ok),
-                        Polled::Ended(end) => end.map(Err),
-                    }
+        let item = match &mut self.state {
+            State::Here(producer) => {
+                let producer = producer.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut item = None;
+                match producer.poll_some(cx, |value| {
+                    item = Some(value);
+                    false
+                }) {
+                    Polled::Pending => return Poll::Pending,
+                    Polled::Full => item.map(|item| self.read(item)),
+                    Polled::Ended(end) => end.map(Err),
                 }
-                State::Near(reader) => {
-                    let reader = reader.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    ready!(reader.poll_next(cx))
-                }
-                State::Far(incoming, decode) => match ready!(incoming.poll_next(cx)) {
-                    Some(Ok(bytes)) => Some(decode(bytes).map_err(|error| {
-                        Failure::of_codec(&error, Delivery::Executed, "an item of the stream")
-                    })),
-                    Some(Err(failure)) => Some(Err(failure)),
-                    None => None,
-                },
-                State::Over => return Poll::Ready(None),
-            };
+            }
+            State::Near(reader) => {
+                let reader = reader.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+                ready!(reader.poll_next(cx)).map(|item| item.and_then(|item| self.read(item)))
+            }
+            State::Far(incoming, decode) => match ready!(incoming.poll_next(cx)) {
+                Some(Ok(bytes)) => Some(arriving_at(self.reader, || decode(bytes)).map_err(unreadable)),
+                Some(Err(failure)) => Some(Err(failure)),
+                None => None,
+            },
+            State::Over => return Poll::Ready(None),
+        };
         Poll::Ready(match item {
             Some(Ok(item)) => Some(Ok(item)),
             Some(Err(mut failure)) => {
@@ -252,11 +270,16 @@ impl<T: Message + Send + 'static> AnyStreaming for Streaming<T> {
 
     fn take(&mut self) -> Outgoing {
         let state = mem::replace(&mut self.state, State::Over);
-        Outgoing(Box::new(Self { state, about: self.about.take() }))
+        Outgoing(Box::new(Self { state, about: self.about.take(), ..*self }))
     }
 
-    fn name(&mut self, method: &'static Method, actor: &str) {
-        self.about = Some(Box::new((method, actor.to_owned())));
+    fn encode_in_place(&mut self) {
+        self.again = Some(again::<T>);
+    }
+
+    fn name(&mut self, head: &CallHead) {
+        self.about = Some(Box::new((head.method, head.name.to_string())));
+        self.reader = head.home;
     }
 }
 
@@ -303,6 +326,10 @@ impl<T: Message + Send + 'static> Source for Streaming<T> {
         }
     }
 
+    fn encode_in_place(&mut self) {
+        self.again = Some(again::<T>);
+    }
+
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
         self
     }
@@ -319,33 +346,29 @@ impl<T: Message + Send + 'static> Message for Streaming<T> {
         Self::schema()
     }
 
-    fn encode(&self, _: &mut crate::codec::Encoder, _: &'static str) -> Result<(), CodecError> {
+    fn encode(&self, _: &mut Encoder, _: &'static str) -> Result<(), CodecError> {
         Ok(())
     }
 
-    fn encode_vec(
-        _: &Vec<Self>,
-        _: &mut crate::codec::Encoder,
-        part: &'static str,
-    ) -> Result<(), CodecError> {
+    fn encode_vec(_: &Vec<Self>, _: &mut Encoder, part: &'static str) -> Result<(), CodecError> {
         Err(CodecError::NoStream { part })
     }
 
-    fn encode_slice(_: &[Self], _: &mut crate::codec::Encoder, part: &'static str) -> Result<(), CodecError> {
+    fn encode_slice(_: &[Self], _: &mut Encoder, part: &'static str) -> Result<(), CodecError> {
         Err(CodecError::NoStream { part })
     }
 
     fn decode(decoder: &mut Decoder, part: &'static str) -> Result<Self, CodecError> {
-        match decoder.stream() {
-            Some(Arrived::There(incoming)) => {
-                Ok(Self { state: State::Far(incoming, item::<T>), about: None })
-            }
-            Some(Arrived::Here(outgoing)) => match outgoing.0.into_any().downcast() {
-                Ok(streaming) => Ok(*streaming),
-                Err(_) => Err(CodecError::NoStream { part }),
+        let mut streaming = match decoder.stream() {
+            Some(Arrived::There(incoming)) => Self::in_state(State::Far(incoming, item::<T>)),
+            Some(Arrived::Here(outgoing)) => match outgoing.0.into_any().downcast::<Self>() {
+                Ok(streaming) => *streaming,
+                Err(_) => return Err(CodecError::NoStream { part }),
             },
-            None => Err(CodecError::NoStream { part }),
-        }
+            None => return Err(CodecError::NoStream { part }),
+        };
+        streaming.reader = current::said_instance();
+        Ok(streaming)
     }
 
     fn decode_vec(_: &mut Decoder, part: &'static str) -> Result<Vec<Self>, CodecError> {
@@ -358,6 +381,16 @@ fn item<T: Message>(bytes: Bytes) -> Result<T, CodecError> {
     let item = T::decode(&mut decoder, "item")?;
     decoder.finish()?;
     Ok(item)
+}
+
+fn again<T: Message>(item: &T) -> Result<T, CodecError> {
+    let mut encoder = Encoder::new(codec::buffer(), usize::MAX);
+    item.encode(&mut encoder, "item")?;
+    self::item(encoder.into_inner().freeze())
+}
+
+fn unreadable(error: CodecError) -> Failure {
+    Failure::of_codec(&error, Delivery::Executed, "an item of the stream")
 }
 
 impl fmt::Debug for Outgoing {

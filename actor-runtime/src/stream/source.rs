@@ -19,6 +19,9 @@ pub(crate) trait Source: Send {
     /// The actor that it belongs to, and its name.
     fn actor(&self) -> Option<(ActorId, String)>;
 
+    /// Has each item go through bytes where it is read on the same node: there are clients in it.
+    fn encode_in_place(&mut self);
+
     /// For finding out the type again.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }

@@ -35,6 +35,18 @@ struct State {
     accepted: Vec<Arc<Link>>,
 }
 
+/// So many addresses are kept before those that failed long ago are forgotten: messages may bring any number.
+const MANY: usize = 1024;
+
+impl State {
+    fn forget(&mut self, now: Instant) {
+        if self.by_address.len() >= MANY {
+            let over = |until: Instant| until + LONGEST_REST < now;
+            self.by_address.retain(|_, way| !matches!(way, Way::Resting { until, .. } if over(*until)));
+        }
+    }
+}
+
 /// What there is towards one address.
 enum Way {
     Link(Arc<Link>),
@@ -138,6 +150,21 @@ impl Links {
         drop((gone, ways));
     }
 
+    /// Whether the node uses this address already, or the other side of a connection has proved that it listens there.
+    pub(crate) async fn knows(&self, address: &Address) -> bool {
+        let says = |link: &&Arc<Link>| {
+            link.introduced().is_some_and(|introduced| introduced.address.as_ref() == Some(address))
+        };
+        let saying: Vec<Arc<Link>> = lock(&self.state).accepted.iter().filter(says).cloned().collect();
+        for link in saying {
+            if link.is_within_process() && matches!(address, Address::Loopback(_)) {
+                return true;
+            }
+            link.settled().await;
+        }
+        lock(&self.state).by_address.contains_key(address)
+    }
+
     /// All connections.
     pub(crate) fn all(&self) -> Vec<Arc<Link>> {
         let state = lock(&self.state);
@@ -193,6 +220,7 @@ impl Links {
             Some(Way::Resting { until, .. }) if *until > node.now() => return Next::Rest(*until),
             Some(Way::Resting { failures, .. }) => *failures,
         };
+        state.forget(node.now());
         let decided = Arc::<Signal<Decision>>::default();
         let before = state.by_address.insert(address.clone(), Way::Dialling(decided.clone()));
         // What it holds is dropped without the lock.

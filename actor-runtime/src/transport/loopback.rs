@@ -74,10 +74,15 @@ impl Drop for Port {
     }
 }
 
+/// The server of this process that listens at this number.
+pub(crate) fn server(number: u32) -> Option<Node> {
+    let server = PORTS.read().unwrap_or_else(PoisonError::into_inner).servers.get(&number).cloned();
+    server.and_then(|server| server.upgrade())
+}
+
 /// A connection to the server that listens at this number.
 pub(crate) fn connect(node: &Node, number: u32) -> Result<Arc<Link>, Failure> {
-    let server = PORTS.read().unwrap_or_else(PoisonError::into_inner).servers.get(&number).cloned();
-    let Some(server) = server.and_then(|server| server.upgrade()) else {
+    let Some(server) = server(number) else {
         return Err(Failure::new(
             FailureKind::Unreachable,
             Delivery::NotDelivered,

@@ -1,11 +1,14 @@
 //! What a program relies on, promise by promise. One program for all of them: linking one takes seconds and disk.
 
+mod clients_in_messages;
 mod context;
+mod dial_policy;
 mod direct;
 mod layers;
 mod layers_limit;
 mod layers_trace;
 mod misuse;
+mod names;
 mod oneway;
 mod reply_to;
 mod s10_attempts;

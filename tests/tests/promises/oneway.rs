@@ -242,7 +242,7 @@ fn leaving_takes_back_only_what_was_not_accepted() {
         fixture.settle().await;
         fixture.script.open("told");
         fixture.script.seen("told ends").await;
-        assert_eq!(book.noted().await.unwrap(), []);
+        assert_eq!(book.noted().await.unwrap(), [0_u64; 0]);
     });
 }
 

@@ -70,7 +70,8 @@ impl Link {
         actor: Option<ActorId>,
     ) -> Result<Arc<Binding>, Failure> {
         let mut bindings = lock(&self.bindings);
-        let key = (Arc::<str>::from(name), actor);
+        // No namespace has a slash in it.
+        let key = (Arc::<str>::from(format!("{namespace}/{name}")), actor);
         if let Some(binding) = bindings.get(&key).and_then(Weak::upgrade) {
             return Ok(binding);
         }

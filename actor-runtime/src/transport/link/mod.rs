@@ -73,6 +73,8 @@ pub(crate) struct Link {
     burst: AtomicBool,
     /// Whether an actor that the other side calls runs on the network thread.
     inline: AtomicBool,
+    /// Whether it is settled if calls to where the other side listens may go over it; of connections that it made.
+    settled: Signal<bool>,
     /// Closed when nothing carries the link's bytes any more.
     carried: Signal<bool>,
     /// Who is at the other end, for error texts: an address.
@@ -101,7 +103,7 @@ impl Arriving {
     }
 }
 
-/// By the name and, where it is known, the registration.
+/// By the namespace, the name and, where it is known, the registration.
 type Bindings = HashMap<(Arc<str>, Option<ActorId>), Weak<Binding>>;
 
 type Wire = Machine<Sent, served::Begun>;
@@ -163,6 +165,7 @@ impl Link {
             tables: Mutex::default(),
             streams: Mutex::default(),
             progress: Signal::new(Progress::Opening),
+            settled: Signal::new(false),
             carried: Signal::new(true),
             burst: AtomicBool::new(false),
             inline: AtomicBool::new(false),
@@ -204,6 +207,25 @@ impl Link {
     /// Who the other side has proved to be.
     pub(super) fn identity(&self) -> Option<Peer> {
         self.identity.clone()
+    }
+
+    /// Whether both ends are in this process, which nobody has to prove.
+    pub(crate) fn is_within_process(&self) -> bool {
+        self.identity.is_none()
+    }
+
+    /// It is settled whether calls to where the other side listens may go over this connection.
+    pub(crate) fn settle(&self) {
+        self.settled.set(true);
+    }
+
+    /// Waits for that, or until the connection has ended.
+    pub(crate) async fn settled(&self) {
+        tokio::select! {
+            biased;
+            _ = self.settled.wait_for(|settled| *settled) => {}
+            () = self.ended() => {}
+        }
     }
 
     /// Waits until the connection has ended.

@@ -367,7 +367,7 @@ fn remember(
 /// A call that an actor did not take: if another one has the name by now, it is meant.
 fn again(node: &Node, link: &Link, bound: &mut Bound, refused: Refused) {
     let Refused { call, mut failure } = refused;
-    if matches!(failure.kind(), FailureKind::Stopped | FailureKind::NotFound) {
+    if matches!(failure.kind(), FailureKind::Stopped | FailureKind::Stale | FailureKind::NotFound) {
         let before = bound.target.take();
         match find(node, link, bound) {
             Ok(now) if before.is_none_or(|before| before.id() != now.id()) => match now.admit(call.clone()) {

@@ -286,18 +286,24 @@ async fn welcome(network: &Place, node: &Node, incoming: Incoming) -> Result<(),
 /// Has calls to where the other side listens go over the connection that it made, if it may listen there.
 async fn lead_back(trust: Trust, node: WeakNode, link: Arc<Link>, chain: Vec<CertificateDer<'static>>) {
     // Why it is not opened is told elsewhere.
-    let Ok(()) = link.opened().await else { return };
-    let Some(address) = link.introduced().and_then(|introduced| introduced.address.clone()) else { return };
-    let host = match &address {
-        Address::Socket(socket) => socket.ip().to_string(),
-        Address::Host(host, _) => host.clone(),
-        Address::Loopback(_) => return,
-    };
-    if let Some(node) = node.upgrade()
-        && trust.is_valid_for(&chain, &host)
+    if let Ok(()) = link.opened().await
+        && let Some(address) = listens_at(&trust, &link, &chain)
+        && let Some(node) = node.upgrade()
     {
         node.links().leads_to(address, &link);
     }
+    link.settle();
+}
+
+/// Where the other side listens, if it has proved that it may.
+fn listens_at(trust: &Trust, link: &Link, chain: &[CertificateDer<'static>]) -> Option<Address> {
+    let address = link.introduced()?.address.clone()?;
+    let host = match &address {
+        Address::Socket(socket) => socket.ip().to_string(),
+        Address::Host(host, _) => host.clone(),
+        Address::Loopback(_) => return None,
+    };
+    trust.is_valid_for(chain, &host).then_some(address)
 }
 
 /// Who the other side has proved to be.
