@@ -80,7 +80,7 @@ pub(super) fn exclusive<'a, A: Actor>(
             return due.finish();
         }
         if let Some(down) = DownTurn::of(&*turn.call) {
-            if let Some(seen) = down.begin() {
+            if let Some(seen) = down.begin(cell.watches()) {
                 actor.on_down(seen).await;
             }
             return down.finish();

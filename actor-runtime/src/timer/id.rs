@@ -10,7 +10,6 @@ use std::fmt;
 ///
 /// const FLUSH: TimerId = TimerId::named("flush");
 ///
-/// # #[allow(dead_code)]
 /// fn set(timers: &Timers, session: u64) -> Result<(), TimerError> {
 ///     timers.once(FLUSH, Duration::from_secs(5))?;
 ///     timers.once("flush", Duration::from_secs(1))?; // the same timer, set anew
@@ -18,7 +17,6 @@ use std::fmt;
 ///     timers.once(TimerId::of("idle", session), Duration::from_secs(60)) // one a session
 /// }
 ///
-/// # #[allow(dead_code)]
 /// fn fired(timeout: Timeout) -> String {
 ///     match timeout.id() {
 ///         FLUSH => "the lines are written".to_owned(),

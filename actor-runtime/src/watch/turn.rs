@@ -22,8 +22,16 @@ static ON_DOWN: Method =
     Method::new("Actor", "on_down", 0, Access::Exclusive, &[], Reply::value("()", crate::schema::of::<()>))
         .with_oneway();
 
-/// A turn of `on_down`, with what it is to be told.
-pub(crate) type DownTurn = HookCall<Mutex<Option<Down>>>;
+/// A turn of `on_down`.
+pub(crate) type DownTurn = HookCall<Word>;
+
+/// What an actor is told, and the watch that it is told for.
+pub(crate) struct Word {
+    down: Mutex<Option<Down>>,
+    watching: Arc<Watching>,
+    /// Its place among the actor's watches, which it has until the turn begins.
+    key: usize,
+}
 
 impl DownTurn {
     pub(crate) fn of(call: &dyn AnyCall) -> Option<&Self> {
@@ -31,15 +39,17 @@ impl DownTurn {
     }
 
     /// What to call the hook with; `None` if the actor watches no more.
-    pub(crate) fn begin(&self) -> Option<Down> {
-        if self.claim() { lock(&self.content).take() } else { None }
+    pub(crate) fn begin(&self, watches: &Watches) -> Option<Down> {
+        let Word { down, watching, key } = &self.content;
+        watches.remove(*key, watching);
+        if self.claim() { lock(down).take() } else { None }
     }
 }
 
 /// One actor watches another, with [`ActorContext::watch`]. Dropping this leaves it watching; [`end`](Self::end) ends it.
 pub struct Watch(Arc<Watching>);
 
-struct Watching {
+pub(crate) struct Watching {
     state: Mutex<State>,
 }
 
@@ -66,9 +76,8 @@ impl Watch {
             let down = monitor.await;
             // An actor that has ended has nobody to be told.
             let Some(cell) = actor.cell.upgrade() else { return };
-            cell.watches().remove(key, &told);
-            let turn = HookCall::new(&ON_DOWN, actor.name.clone(), clock::now(), Mutex::new(Some(down)));
-            let turn = Arc::new(turn);
+            let word = Word { down: Mutex::new(Some(down)), watching: told.clone(), key };
+            let turn = Arc::new(HookCall::new(&ON_DOWN, actor.name.clone(), clock::now(), word));
             if told.is_to_be_told(&turn) {
                 cell.mailbox.push_own(turn);
             }
@@ -111,7 +120,7 @@ impl Watching {
     }
 }
 
-/// The watches that one run of an actor has begun, and that have not been told.
+/// The watches that one run of an actor has begun, until their turns begin.
 #[derive(Default)]
 pub(crate) struct Watches(Mutex<Slab<Arc<Watching>>>);
 

@@ -134,6 +134,8 @@ trait Foreman {
     /// Those that are missing, in the order in which it was told.
     async fn missing(&self) -> Vec<String>;
     async fn fail(&mut self);
+    /// The same, when the test opens the door.
+    async fn fail_later(&mut self, name: &str);
 }
 
 struct Boss {
@@ -169,6 +171,11 @@ impl Foreman for Boss {
     }
 
     async fn fail(&mut self) {
+        panic!("on purpose");
+    }
+
+    async fn fail_later(&mut self, name: &str) {
+        self.script.act(name).await;
         panic!("on purpose");
     }
 }
@@ -236,5 +243,26 @@ fn an_actor_that_was_started_again_watches_nobody() {
         fixture.script.seen("b is missed").await;
         fixture.settle().await;
         assert_eq!(boss.missing().await.unwrap(), ["b"]);
+    });
+}
+
+#[test]
+fn a_word_that_was_queued_for_a_run_that_failed_is_not_told_to_the_next() {
+    on_each_path(async |fixture| {
+        let (_, boss) = boss(fixture);
+        let (a, probe) = started(fixture, "a");
+        boss.watch("a".to_owned()).await.unwrap();
+        let test = async {
+            fixture.script.seen("door begins").await;
+            drop(a.kill());
+            drop(Monitor::begin(&probe).await.await);
+            // The word comes into the queue meanwhile; one that comes later finds the watch ended.
+            fixture.settle().await;
+            fixture.script.open("door");
+        };
+        let fails = boss.clone();
+        let (failed, ()) = tokio::join!(fails.fail_later("door"), test);
+        failed.unwrap_err();
+        assert!(boss.missing().await.unwrap().is_empty(), "this run watches nobody");
     });
 }
