@@ -2,10 +2,10 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
 };
 
@@ -22,7 +22,7 @@ use crate::net::{
 };
 
 #[actor_service]
-trait Echo {
+pub(crate) trait Echo {
     async fn small(&self, value: &Small) -> Small;
     async fn body(&self, body: Bytes) -> Bytes;
 }
@@ -49,17 +49,9 @@ pub(crate) const E: u8 = b'e';
 
 #[derive(Clone)]
 pub(crate) struct Ours<const SHAPE: u8> {
-    on: Handles,
-    identity: Identity,
-    /// Whether the next connection is the first: it is the one whose calls are measured.
-    first: Arc<AtomicBool>,
-}
-
-/// The client of one connection, and the node that it belongs to.
-#[derive(Clone)]
-pub(crate) struct Client {
-    client: EchoClient,
-    _node: Node,
+    node: Node,
+    /// How many connections were made.
+    made: Arc<AtomicU32>,
 }
 
 fn mode(shape: u8) -> NetworkMode {
@@ -84,7 +76,7 @@ fn pem(der: &[u8]) -> String {
 }
 
 impl<const SHAPE: u8> Peer for Ours<SHAPE> {
-    type Connection = Client;
+    type Connection = EchoClient;
 
     fn places() -> io::Result<Places> {
         // The network thread of the shapes (a) and (c) is the node's own; this one is for further connections.
@@ -93,7 +85,9 @@ impl<const SHAPE: u8> Peer for Ours<SHAPE> {
 
     async fn serve(_: Handles, identity: Identity) -> io::Result<SocketAddr> {
         let node = node(&identity, mode(SHAPE))?;
-        let server = ActorServer::bind_on(&node, "127.0.0.1:0").await.map_err(io::Error::other)?;
+        // At each address of this machine, for `connect`.
+        let server = ActorServer::builder("0.0.0.0:0").node(&node).advertise("127.0.0.1").bind().await;
+        let server = server.map_err(io::Error::other)?;
         let registration = server.registration("echo", Mirror).mailbox(1024);
         let registration = if SHAPE == C { registration.inline() } else { registration };
         registration.register().map_err(io::Error::other)?;
@@ -103,31 +97,26 @@ impl<const SHAPE: u8> Peer for Ours<SHAPE> {
         Ok(address)
     }
 
-    async fn client(on: Handles, identity: Identity) -> io::Result<Self> {
-        Ok(Self { on, identity, first: Arc::new(AtomicBool::new(true)) })
+    async fn client(_: Handles, identity: Identity) -> io::Result<Self> {
+        Ok(Self { node: node(&identity, mode(SHAPE))?, made: Arc::default() })
     }
 
-    async fn connect(&self, server: SocketAddr) -> io::Result<Client> {
-        let node = if self.first.swap(false, Ordering::Relaxed) {
-            node(&self.identity, mode(SHAPE))?
-        } else {
-            // A node has one connection to a server: further ones are those of further nodes, and their network is
-            // that of the others.
-            let identity = self.identity.clone();
-            self.on.on_network(async move { node(&identity, NetworkMode::Shared) }).await?
-        };
-        let client = EchoClient::on(&node, &FixedResolver::new([("echo", server)]), "echo");
+    async fn connect(&self, mut server: SocketAddr) -> io::Result<EchoClient> {
+        // A node has one connection to an address, and every one in 127.0.0.0/8 is this machine's.
+        let n = self.made.fetch_add(1, Ordering::Relaxed);
+        server.set_ip(Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + n).into());
+        let client = EchoClient::on(&self.node, &FixedResolver::new([("echo", server)]), "echo");
         client.pinned().await.map_err(io::Error::other)?;
-        Ok(Client { client, _node: node })
+        Ok(client)
     }
 }
 
-impl Connection for Client {
+impl Connection for EchoClient {
     async fn small(&self, value: &Small) -> io::Result<Small> {
-        self.client.small(value).await.map_err(io::Error::other)
+        EchoClient::small(self, value).await.map_err(io::Error::other)
     }
 
     async fn body(&self, body: Bytes) -> io::Result<Bytes> {
-        self.client.body(body).await.map_err(io::Error::other)
+        EchoClient::body(self, body).await.map_err(io::Error::other)
     }
 }
