@@ -84,6 +84,7 @@ pub mod layers;
 mod names;
 mod node;
 mod panics;
+pub mod pool;
 pub mod prelude;
 mod proto;
 mod reply;
@@ -116,6 +117,7 @@ pub use names::{
     ResolveError, ResolveResult, ResolvedEndpoint, Resolver, default_namespace,
 };
 pub use node::{BlockingNode, Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
+pub use pool::{ActorPool, BroadcastFuture, CallResult};
 pub use reply::{Answer, ReplyTo};
 pub use server::{
     ActorServer, BindError, RegisterError, Registration, ServeError, ServerBuilder, ShutdownError,
@@ -170,6 +172,7 @@ pub mod __private {
         client::{Client, deserialize as deserialize_client, serialize as serialize_client},
         codec::Message,
         entry::{main, test},
+        pool::Broadcast,
         reply::{answer, reply_to},
         service::{NotResult, PlainReply},
         stream::{AnyStreaming, Outgoing},

@@ -5,7 +5,7 @@ pub use std::time::Duration;
 pub use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 pub use crate::{
-    Actor, ActorContext, ActorServer, CallError, CallOptions, Delivery, Failure, FailureKind, FixedResolver,
-    Health, Namespace, Node, Overflow, ReplyTo, Resolver, ServiceClient, Streaming, Timeout, actor_service,
-    current_ctx, message,
+    Actor, ActorContext, ActorPool, ActorServer, CallError, CallOptions, Delivery, Failure, FailureKind,
+    FixedResolver, Health, Namespace, Node, Overflow, ReplyTo, Resolver, ServiceClient, Streaming, Timeout,
+    actor_service, current_ctx, message, pool::Lookup,
 };

@@ -31,6 +31,7 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
     let (vis, client, marker) = (&service.vis, &service.names.client, &service.names.service);
     let (root, private) = (&service.paths.root, &service.paths.private);
     let methods = service.methods.iter().map(|method| self::method(service, method));
+    let (broadcast, broadcasts) = (local("Broadcast"), broadcasts(service));
     let (serializer, deserializer) = (local("serializer"), local("deserializer"));
     quote! {
         impl #client {
@@ -54,6 +55,14 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
                 Self { client: #private::Client::on(node, resolver, name) }
             }
 
+            /// The pool of all actors called `name`, as `resolver` finds them, called by the current node.
+            #vis fn pool(
+                resolver: &(impl #root::Resolver + ::core::clone::Clone),
+                name: impl ::core::convert::Into<#private::String>,
+            ) -> #root::ActorPool<Self> {
+                #root::ActorPool::new(resolver, name)
+            }
+
             /// A client of the same actor whose calls have `options`, unless they say otherwise themselves.
             #[must_use]
             #vis fn with_options(&self, options: #root::CallOptions) -> Self {
@@ -66,6 +75,11 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
         #[automatically_derived]
         impl #root::ServiceClient for #client {
             type Service = #marker;
+            type Broadcast = #broadcast;
+
+            fn broadcast(broadcast: #private::Broadcast) -> #broadcast {
+                #broadcast { broadcast: broadcast }
+            }
 
             fn from_client(client: #private::Client) -> Self {
                 Self { client: client }
@@ -75,6 +89,8 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
                 &self.client
             }
         }
+
+        #broadcasts
 
         #[automatically_derived]
         impl #private::serde::Serialize for #client {
@@ -136,6 +152,51 @@ fn method(service: &Service, method: &Method) -> TokenStream {
         #summary
         #vis fn #ident(&self, #(#names: #types),*) -> #root::Call<#output> {
             self.client.#call::<#marker, _>(#marker::#constant, #body, #finish)
+        }
+    }
+}
+
+/// What calls all members of a pool: a method for each method of the trait that takes no stream.
+fn broadcasts(service: &Service) -> TokenStream {
+    let (broadcast, private) = (local("Broadcast"), &service.paths.private);
+    let docs = format!(" Calls all members of a pool that serve [`{}`].", service.names.contract);
+    let methods = service.methods.iter().filter(|method| method.stream_argument().is_none());
+    let methods = methods.map(|method| broadcast_method(service, method));
+    quote! {
+        #[doc = #docs]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug)]
+        pub struct #broadcast {
+            broadcast: #private::Broadcast,
+        }
+
+        impl #broadcast {
+            #(#methods)*
+        }
+    }
+}
+
+fn broadcast_method(service: &Service, method: &Method) -> TokenStream {
+    let (marker, root) = (&service.names.service, &service.paths.root);
+    let Method { ident, constant, .. } = method;
+    let attributes = method.attributes.client();
+    let names: Vec<_> = method.arguments.iter().map(|argument| &argument.ident).collect();
+    let types = method.arguments.iter().map(|argument| &argument.ty);
+    let output = match &method.reply {
+        Reply::Value(ty) => quote!(#ty, #root::Failure),
+        Reply::Result { ok, err, .. } => quote!(#ok, #root::CallError<#err>),
+    };
+    let (call, body) = if method.is_borrowed() {
+        let out = local("out");
+        let encode = request::encode_arguments(service, method, &out);
+        (quote!(call_encoded), quote!(|#out| #encode))
+    } else {
+        (quote!(call), request::value(service, method))
+    };
+    let finish = finish(service, method);
+    quote! {
+        #attributes
+        pub fn #ident(&self, #(#names: #types),*) -> #root::BroadcastFuture<#output> {
+            self.broadcast.#call::<#marker, _, _>(#marker::#constant, #body, #finish)
         }
     }
 }

@@ -6,8 +6,49 @@ use super::{Hop, Link, Metadata, Retry};
 use crate::{
     actor_id::{ActorId, Instance, NodeId},
     service::Method,
+    sync::Mutex,
     trust::Peer,
 };
+
+/// A place that a call takes at a member of a pool. However the call ends, dropping this gives it back.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    host: Arc<dyn Host>,
+    taken: bool,
+}
+
+/// Who counts the calls that it has.
+pub(crate) trait Host: std::any::Any + std::fmt::Debug + Send + Sync {
+    /// One of them has left.
+    fn leave(&self);
+}
+
+impl Seat {
+    /// A place that this host has counted.
+    pub(crate) fn at(host: Arc<dyn Host>) -> Self {
+        Self { host, taken: true }
+    }
+
+    /// Where the call is, or was last.
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.host
+    }
+
+    /// Gives the place back; false if it was before.
+    pub(crate) fn leave(&mut self) -> bool {
+        let taken = std::mem::replace(&mut self.taken, false);
+        if taken {
+            self.host.leave();
+        }
+        taken
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
 
 /// What everybody who carries a call may know of it. Fixed before the call is handed to anyone.
 #[derive(Debug)]
@@ -33,6 +74,8 @@ pub struct CallHead {
     pub(crate) number: u64,
     /// It fails rather than wait for room.
     pub(crate) now: bool,
+    /// The member of a pool that it is at, if it goes through one.
+    pub(crate) seat: Mutex<Option<Seat>>,
     /// Its own turn, once that has made a call itself.
     pub(crate) turn: OnceLock<Arc<Link>>,
 }
@@ -54,6 +97,7 @@ impl CallHead {
             retry: None,
             number: 0,
             now: false,
+            seat: Mutex::new(None),
             turn,
         }
     }

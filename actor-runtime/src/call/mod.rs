@@ -51,6 +51,7 @@ pub(crate) use dispatch::{accept_response, take_request};
 pub use error::CallError;
 pub use failure::{Failure, Hop};
 pub use head::{CallHead, Caller};
+pub(crate) use head::{Host, Seat};
 pub(crate) use hook::{HookCall, Withdrawn};
 pub use inbound::WireReply;
 pub(crate) use inbound::{InboundCall, ReplySink};

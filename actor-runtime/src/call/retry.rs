@@ -144,6 +144,11 @@ impl Tried {
         !self.unknown || self.may_have_run.is_some() && self.may_have_run == actor
     }
 
+    /// The registration that may have run it, if it is known which one that was.
+    pub(crate) fn who_may_have_run(&self) -> Option<ActorId> {
+        self.may_have_run
+    }
+
     /// Whether somebody may have run it.
     pub(crate) fn is_unknown(&self) -> bool {
         self.unknown

@@ -61,7 +61,7 @@ impl<O> Call<O> {
     }
 
     /// Has the call fail at its first poll.
-    pub(super) fn refuse(&self, failure: &Failure) {
+    pub(crate) fn refuse(&self, failure: &Failure) {
         self.call.fail(&mut |_| failure.clone());
     }
 
@@ -163,7 +163,7 @@ impl<O> Call<O> {
             Some(_) => Failure::new(failure.kind(), Delivery::NotDelivered, failure.detail()),
         };
         self.call.expire(&mut |_| failure.clone());
-        self.call.locate(&self.gate.endpoint());
+        self.gate.over(&*self.call, true);
         (self.finish)(&*self.call)
     }
 
@@ -300,11 +300,7 @@ impl<O> Future for Call<O> {
             if let Some(chain) = &this.call.head().chain {
                 chain.go_on();
             }
-            if !failed {
-                this.gate.reached();
-            } else {
-                this.call.locate(&this.gate.endpoint());
-            }
+            this.gate.over(&*this.call, failed);
             (this.finish)(&*this.call)
         })
     }
@@ -317,6 +313,9 @@ impl<O> Drop for Call<O> {
                 chain.go_on();
             }
             self.call.abandon();
+            if let Some(pool) = self.gate.pool() {
+                pool.over(&*self.call, None);
+            }
         }
     }
 }

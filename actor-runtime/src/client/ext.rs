@@ -3,7 +3,7 @@ use std::future::Future;
 use super::Client;
 #[cfg(doc)]
 use crate::{ActorContext, Node};
-use crate::{Failure, actor_id::ActorId, service::Service};
+use crate::{Failure, actor_id::ActorId, pool::Broadcast, service::Service};
 
 /// What every generated client can do beside calling: a trait, so that these names stay free for the methods of
 /// services.
@@ -47,6 +47,13 @@ use crate::{Failure, actor_id::ActorId, service::Service};
 pub trait ServiceClient: Clone + Send + Sync + 'static {
     /// The service that is called.
     type Service: Service;
+
+    /// What calls all members of a pool: the methods of the client, each of which gives a
+    /// [`BroadcastFuture`](crate::pool::BroadcastFuture).
+    type Broadcast: Clone + Send + Sync + 'static;
+
+    #[doc(hidden)]
+    fn broadcast(broadcast: Broadcast) -> Self::Broadcast;
 
     #[doc(hidden)]
     fn from_client(client: Client) -> Self;

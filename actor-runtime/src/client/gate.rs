@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::{
     again::From,
     arrived::Arrived,
+    pooled::Pooled,
     reference::Reference,
     route::{Route, Whom, gone},
 };
@@ -25,17 +26,16 @@ use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, CallOptions, Delivery, Failure, FailureKind, Refused, Stage, Tried},
-    names::{Address, Resolver},
+    names::{Address, Resolver, default_namespace},
     node::deadlines::Sweep,
     panics::text_of,
     proto::Order,
     service::Method,
     sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
-    transport::Reroute,
 };
 
 /// One handle: whom it calls, and the calls that wait to be sent.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     target: Target,
     options: CallOptions,
     /// The way that was found first: most clients never have another.
@@ -67,20 +67,22 @@ pub(super) enum Finder {
     Resolver(Arc<dyn Resolver>),
     /// The client came in a message.
     Message(Arc<Arrived>),
+    /// A pool, which chooses a member for each call.
+    Pool(Arc<dyn Pooled>),
 }
 
-struct State {
+pub(super) struct State {
     route: Option<Arc<Route>>,
     /// Whether the way is being found; calls wait meanwhile.
     finding: bool,
-    queue: VecDeque<Queued>,
+    pub(super) queue: VecDeque<Queued>,
     watched: bool,
 }
 
-struct Queued {
-    call: Arc<dyn AnyCall>,
+pub(super) struct Queued {
+    pub(super) call: Arc<dyn AnyCall>,
     /// What is known of it, if it is not here for the first time.
-    tried: Option<Box<Tried>>,
+    pub(super) tried: Option<Box<Tried>>,
 }
 
 impl Gate {
@@ -122,6 +124,15 @@ impl Gate {
         let Target { node, finder, name, pinned } = &self.target;
         match finder {
             Finder::Message(arrived) => arrived.reference(),
+            // A pool is not a value: whoever gets this asks a resolver of its own, and stays with whom it reaches.
+            Finder::Pool(_) => Reference {
+                namespace: node
+                    .as_ref()
+                    .map_or_else(|_| default_namespace(), |node| node.namespace().clone()),
+                name: name.to_string(),
+                actor: None,
+                address: None,
+            },
             Finder::Resolver(resolver) => {
                 let route = lock(&self.state).route.as_ref().map(|route| route.endpoint().clone());
                 Reference::of(node.as_ref().ok(), name, *pinned, &**resolver, route)
@@ -154,8 +165,24 @@ impl Gate {
     fn arrived(&self) -> Option<&Arc<Arrived>> {
         match &self.target.finder {
             Finder::Message(arrived) => Some(arrived),
-            Finder::Resolver(_) => None,
+            Finder::Resolver(_) | Finder::Pool(_) => None,
         }
+    }
+
+    /// The pool that it calls through.
+    pub(super) fn pool(&self) -> Option<&Arc<dyn Pooled>> {
+        match &self.target.finder {
+            Finder::Pool(pool) => Some(pool),
+            Finder::Resolver(_) | Finder::Message(_) => None,
+        }
+    }
+
+    pub(super) fn this(&self) -> &Weak<Self> {
+        &self.this
+    }
+
+    pub(super) fn state(&self) -> &Mutex<State> {
+        &self.state
     }
 
     pub(super) fn node(&self) -> Result<&Node, Failure> {
@@ -205,6 +232,9 @@ impl Gate {
         {
             return self.send(node, route, call);
         }
+        if let Finder::Pool(pool) = &self.target.finder {
+            return self.pass_on(&**pool, node, call, None, None);
+        }
         let state = lock(&self.state);
         match &state.route {
             Some(route) if !state.finding => {
@@ -244,7 +274,8 @@ impl Gate {
         // The clock was read when the call was made, a moment ago.
         let now = call.head().made.unwrap_or_else(|| node.now());
         let mut tried = None;
-        if let Err(refused) = route.send(node, call, now, &mut tried, &self.order, || self.this.clone()) {
+        if let Err(refused) = route.send(node, call, now, &mut tried, Some(&self.order), || self.this.clone())
+        {
             if refused.failure.kind() != FailureKind::Unreachable {
                 return self.refused(refused, tried, route.endpoint().actor);
             }
@@ -258,6 +289,11 @@ impl Gate {
             }
             self.wait(node, state, Queued { call: refused.call, tried });
         }
+    }
+
+    /// Keeps a call until its pool is ready for it.
+    pub(super) fn keep(&self, node: &Node, queued: Queued) {
+        self.wait(node, lock(&self.state), queued);
     }
 
     fn wait(&self, node: &Node, mut state: MutexGuard<'_, State>, queued: Queued) {
@@ -275,7 +311,7 @@ impl Gate {
     }
 
     /// A call came back from this registration: it is sent once more, if that can help.
-    fn refused(&self, refused: Refused, tried: Option<Box<Tried>>, from: Option<ActorId>) {
+    pub(super) fn refused(&self, refused: Refused, tried: Option<Box<Tried>>, from: Option<ActorId>) {
         let Refused { call, failure } = refused;
         let failure = match (failure.kind(), self.pinned()) {
             (FailureKind::NotFound, Some(pinned)) => gone(pinned),
@@ -308,6 +344,20 @@ impl Gate {
         Some(queued.tried.map(|tried| tried.told().clone()))
     }
 
+    /// A call of this handle is over; a failure says where.
+    pub(super) fn over(&self, call: &dyn AnyCall, failed: bool) {
+        match &self.target.finder {
+            Finder::Pool(pool) => {
+                if failed {
+                    call.locate(&pool.endpoint(call));
+                }
+                pool.over(call, Some(failed));
+            }
+            _ if failed => call.locate(&self.endpoint()),
+            _ => self.reached(),
+        }
+    }
+
     /// Whether a call has ever come back well.
     pub(super) fn was_reached(&self) -> bool {
         self.reached.load(Ordering::Relaxed)
@@ -338,6 +388,9 @@ impl Gate {
                     found.map_err(|error| unreachable(error.to_string()))
                 }
                 Finder::Message(arrived) => arrived.find(node).await,
+                Finder::Pool(pool) => {
+                    Err(unreachable(format!("{pool:?} is a pool: its members are what is called")))
+                }
             }
         };
         let found = tokio::select! {
@@ -379,8 +432,10 @@ impl Gate {
                 continue;
             }
             // Encoding runs code of the arguments; this is not the task of the caller, which its panic is meant for.
-            let send =
-                || route.send(node, call.clone(), node.now(), &mut tried, &self.order, || self.this.clone());
+            let send = || {
+                route
+                    .send(node, call.clone(), node.now(), &mut tried, Some(&self.order), || self.this.clone())
+            };
             match catch_unwind(AssertUnwindSafe(send)) {
                 Ok(Ok(())) => {}
                 Ok(Err(refused)) => self.refused(refused, tried, route.endpoint().actor),
@@ -407,6 +462,15 @@ impl Finding {
     async fn let_through(mut self) {
         loop {
             self.rest().await;
+            if let Finder::Pool(pool) = &self.gate.target.finder {
+                pool.ready().await;
+                self.gate.pass_on_queued(&**pool, &self.node);
+                if self.is_done() {
+                    self.ended = true;
+                    return;
+                }
+                continue;
+            }
             // A way that was found for no service would be compared with none, and further calls would take it.
             if let Some(methods) = self.gate.service() {
                 match self.gate.find(&self.node, methods).await {
@@ -430,6 +494,16 @@ impl Finding {
 }
 
 impl Finding {
+    /// Gives up its place if nothing waits.
+    fn is_done(&self) -> bool {
+        let mut state = lock(&self.gate.state);
+        if state.queue.is_empty() {
+            state.finding = false;
+            return true;
+        }
+        false
+    }
+
     /// Waits until the first call in the queue is to be tried again. Those behind it wait with it: it is before them.
     async fn rest(&self) {
         let until = {
@@ -487,12 +561,6 @@ fn fail_queued(queue: impl IntoIterator<Item = Queued>, failure: &Failure) {
             None => failure.clone(),
         };
         call.fail(&mut |_| told.clone());
-    }
-}
-
-impl Reroute for Gate {
-    fn reroute(&self, refused: Refused, tried: Option<Box<Tried>>, from: Option<ActorId>) {
-        self.refused(refused, tried, from);
     }
 }
 
@@ -557,6 +625,7 @@ impl fmt::Debug for Finder {
         match self {
             Self::Resolver(resolver) => resolver.fmt(f),
             Self::Message(_) => f.write_str("what came with the client in its message"),
+            Self::Pool(pool) => pool.fmt(f),
         }
     }
 }

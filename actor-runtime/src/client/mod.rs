@@ -14,6 +14,7 @@ mod gate;
 mod identify;
 mod layered;
 mod lookup;
+mod pooled;
 mod reference;
 mod route;
 mod wait;
@@ -22,10 +23,12 @@ use std::{fmt, sync::Arc};
 
 pub use call::Call;
 pub use ext::ServiceClient;
-use gate::{Finder, Gate, Target};
+pub(crate) use gate::Gate;
+use gate::{Finder, Target};
+pub(crate) use pooled::{Passed, Pooled};
 #[doc(hidden)]
 pub use reference::{deserialize, serialize};
-use route::Route;
+pub(crate) use route::{Route, Whom};
 
 use crate::{
     Node,
@@ -34,7 +37,7 @@ use crate::{
         AnyCall, CallHead, CallOptions, Delivery, Failure, Payload, Streamed, Target as Actor, TypedCall,
     },
     codec::{self, CodecError, Encoder},
-    names::{Address, LocalResolver, Resolver},
+    names::{Address, FixedResolver, LocalResolver, Resolver},
     node::LocalCalls,
     service::{Method, Service},
     stream::AnyStreaming,
@@ -84,6 +87,19 @@ impl Client {
     pub fn with_options(&self, options: CallOptions) -> Self {
         let options = options.or(self.gate.options());
         Self { gate: self.gate.another(options) }
+    }
+
+    /// A client whose calls go through this pool. Its clones are one handle: calls of a pool have no order.
+    pub(crate) fn of_pool(node: &Node, name: Arc<str>, pool: Arc<dyn Pooled>, options: CallOptions) -> Self {
+        let target = Target { node: Ok(node.clone()), finder: Finder::Pool(pool), name, pinned: None };
+        Self { gate: Gate::new(target, options, None) }
+    }
+
+    /// A client whose calls all fail so.
+    pub(crate) fn of_no_node(failure: Failure, name: Arc<str>) -> Self {
+        let finder = Finder::Resolver(Arc::new(FixedResolver::new::<String, String>([])));
+        let target = Target { node: Err(failure), finder, name, pinned: None };
+        Self { gate: Gate::new(target, CallOptions::default(), None) }
     }
 
     /// The caller's node.
@@ -155,6 +171,11 @@ impl Client {
         call
     }
 
+    /// A call that was made elsewhere.
+    pub(crate) fn begin<O>(&self, call: Arc<dyn AnyCall>, finish: fn(&dyn AnyCall) -> O) -> Call<O> {
+        Call::new(self.gate.clone(), call, finish)
+    }
+
     fn start<S: Service, O>(
         &self,
         method: &'static Method,
@@ -173,6 +194,9 @@ impl Client {
 
 impl Clone for Client {
     fn clone(&self) -> Self {
+        if self.gate.pool().is_some() {
+            return Self { gate: self.gate.clone() };
+        }
         Self { gate: self.gate.another(self.gate.options().clone()) }
     }
 }

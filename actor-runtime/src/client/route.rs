@@ -17,17 +17,17 @@ use crate::{
 };
 
 /// Whom a client means.
-pub(super) struct Whom<'a> {
-    pub(super) namespace: &'a Namespace,
-    pub(super) name: &'a str,
+pub(crate) struct Whom<'a> {
+    pub(crate) namespace: &'a Namespace,
+    pub(crate) name: &'a str,
     /// The registration, if it is known and means no other.
-    pub(super) pinned: Option<ActorId>,
+    pub(crate) pinned: Option<ActorId>,
     /// Whether it means whoever has the name.
-    pub(super) follows: bool,
+    pub(crate) follows: bool,
 }
 
 /// A way to one actor.
-pub(super) struct Route {
+pub(crate) struct Route {
     endpoint: ResolvedEndpoint,
     way: Way,
 }
@@ -45,7 +45,7 @@ enum Way {
 
 impl Route {
     /// Chooses among what was resolved, and connects.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         node: &Node,
         whom: &Whom<'_>,
         found: &ResolveResult,
@@ -87,7 +87,7 @@ impl Route {
     }
 
     /// The way to this actor of the node.
-    pub(super) fn direct(node: &Node, name: &str, actor: Arc<dyn Target>) -> Self {
+    pub(crate) fn direct(node: &Node, name: &str, actor: Arc<dyn Target>) -> Self {
         // A node that does not listen has no address that others could use either.
         let address = node.directory().address().unwrap_or(Address::Loopback(0));
         let mut endpoint = ResolvedEndpoint::new(address, name);
@@ -97,12 +97,12 @@ impl Route {
         Self { endpoint, way: Way::Direct { target: actor, with_clients } }
     }
 
-    pub(super) fn endpoint(&self) -> &ResolvedEndpoint {
+    pub(crate) fn endpoint(&self) -> &ResolvedEndpoint {
         &self.endpoint
     }
 
     /// The registration that this leads to.
-    pub(super) async fn identify(&self, node: &Node) -> Result<ActorId, Failure> {
+    pub(crate) async fn identify(&self, node: &Node) -> Result<ActorId, Failure> {
         match (&self.way, self.endpoint.actor) {
             (Way::Direct { target, .. }, _) => Ok(target.id()),
             (Way::Link(..), Some(actor)) => Ok(actor),
@@ -111,13 +111,13 @@ impl Route {
     }
 
     /// Sends a call on its way.
-    pub(super) fn send(
+    pub(crate) fn send(
         &self,
         node: &Node,
         call: Arc<dyn AnyCall>,
         now: Instant,
         tried: &mut Option<Box<Tried>>,
-        order: &Order,
+        order: Option<&Order>,
         client: impl FnOnce() -> Weak<dyn Reroute>,
     ) -> Result<(), Refused> {
         if let Some(tried) = tried
@@ -150,7 +150,7 @@ impl Route {
                 if let Some(failure) = differences.refusal(call.head().method) {
                     return Err(Refused { call, failure });
                 }
-                binding.send(node, Outgoing { call, now, tried, order: Some(order), client: client() })
+                binding.send(node, Outgoing { call, now, tried, order, client: client() })
             }
         }
     }
@@ -214,7 +214,7 @@ fn nothing_found(whom: &Whom<'_>, found: &ResolveResult) -> Failure {
 }
 
 /// The registration that a client is pinned to has left, and nothing has its name.
-pub(super) fn gone(wanted: ActorId) -> Failure {
+pub(crate) fn gone(wanted: ActorId) -> Failure {
     let detail = format!("the client is pinned to the registration {wanted}, which is gone");
     Failure::new(FailureKind::Stale, Delivery::NotDelivered, detail)
 }

@@ -22,8 +22,8 @@ use std::future::Future;
 
 pub use access::SharedRef;
 pub use description::{ArgumentDescription, MethodDescription, ServiceDescription};
-pub(crate) use method::IDENTIFY;
 pub use method::{Access, Argument, Method, MethodTimeout, Reply, method_id, unique_ids};
+pub(crate) use method::{FNV_OFFSET, IDENTIFY, fnv1a};
 #[doc(hidden)]
 pub use plain::{NotResult, PlainReply};
 pub use services::{Services, Turn, TurnEnd, check_part};
