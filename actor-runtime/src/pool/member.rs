@@ -49,6 +49,9 @@ pub(super) struct Inner {
 /// The part of a new time in the mean: an eighth, as in the round-trip times of TCP (RFC 6298).
 const SHIFT: u32 = 3;
 
+/// Nanoseconds: who is faster than this is not preferred for it.
+const NEGLIGIBLE: u64 = 10_000;
+
 impl Member {
     /// A member of which this is known already.
     pub(super) fn new(route: Route, id: ActorId, record: Arc<Mutex<Record>>, core: Weak<Core>) -> Self {
@@ -97,11 +100,15 @@ impl Member {
         self.0.hash
     }
 
-    /// What one more call costs there; one that has answered none is tried.
+    /// What one more call costs there. One that has answered none yet gets one call, and no more before its first answer if
+    /// there is another one (as "peak EWMA" of Finagle, its client documentation).
     pub(super) fn cost(&self) -> u64 {
-        let (calls, time) =
-            (self.0.outstanding.load(Ordering::Relaxed), self.0.latency.load(Ordering::Relaxed));
-        calls.saturating_add(1).saturating_mul(time)
+        let calls = self.0.outstanding.load(Ordering::Relaxed);
+        match self.0.latency.load(Ordering::Relaxed) {
+            0 if calls == 0 => 0,
+            0 => u64::MAX / 2 + calls.min(u64::MAX / 4),
+            time => calls.saturating_add(1).saturating_mul(time.max(NEGLIGIBLE)).min(u64::MAX / 2),
+        }
     }
 
     /// Its mean time, if it has answered enough calls to be judged by it.

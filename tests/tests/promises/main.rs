@@ -10,6 +10,7 @@ mod layers_limit;
 mod misuse;
 mod names;
 mod oneway;
+mod pools;
 mod reply_to;
 mod s10_attempts;
 mod s10_delivery;
