@@ -15,6 +15,7 @@ mod broadcast;
 mod builder;
 mod core;
 mod eject;
+mod map;
 mod member;
 mod membership;
 mod snapshot;
@@ -31,6 +32,7 @@ pub use broadcast::Broadcast;
 pub use broadcast::{AsCompleted, BroadcastFuture, CallResult, Merged, QuorumError};
 pub use builder::PoolBuilder;
 pub use eject::Ejection;
+pub use map::{Batch, MaybeFailure, Outcome, Progress, Report};
 pub use member::Member;
 pub use snapshot::{MemberSnapshot, MemberState, PoolEvent, PoolSnapshot};
 

@@ -564,3 +564,86 @@ fn try_now_fails_where_it_would_wait_for_members() {
         assert_eq!(pool.call().actor_name(), "worker");
     });
 }
+
+#[test]
+fn a_batch_has_one_result_an_item_in_order_whatever_becomes_of_members() {
+    on_each_path(async |fixture| {
+        let servers = workers(fixture, 3).await;
+        let pool = pool_of(fixture, 3).await;
+        let mut far = Vec::new();
+        let (results, report) = {
+            let told = std::sync::Arc::new(std::sync::Mutex::new(0));
+            let tell = told.clone();
+            let batch = pool.map(0..200_u32, |worker, item| worker.refuse(&[*item])).window(8);
+            let batch = batch.on_progress(move |progress| *tell.lock().unwrap() = progress.done);
+            servers[2].unregister("worker").await;
+            let all = batch.run().await;
+            far.push(*told.lock().unwrap());
+            all
+        };
+        assert_eq!((results.len(), far), (200, vec![200]));
+        // Of the first three at most one has met the member that refuses it.
+        let refused =
+            results.iter().filter(|result| matches!(result, Err(CallError::Application(_)))).count();
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 200 - refused);
+        assert!(refused <= 3);
+        assert_eq!(
+            (report.items, report.succeeded, report.failed),
+            (200, 200 - refused as u64, refused as u64)
+        );
+        assert!(report.retries <= 8, "{report}");
+    });
+}
+
+#[test]
+fn a_batch_keeps_its_window_and_can_keep_its_order() {
+    on_each_path(async |fixture| {
+        let _servers = workers(fixture, 2).await;
+        let pool = pool_of(fixture, 2).await;
+        // The first takes longest.
+        let mut batch = pool
+            .map(vec![120_u64, 60, 20, 20, 20], |worker, millis| worker.work(*millis))
+            .window(3)
+            .ordered();
+        let mut order = Vec::new();
+        while let Some(done) = batch.next().await {
+            assert!(done.result.is_ok());
+            order.push(done.index);
+        }
+        assert_eq!(order, [0, 1, 2, 3, 4]);
+        let mut batch = pool.map(vec![200_u64, 20], |worker, millis| worker.work(*millis));
+        let mut order = Vec::new();
+        while let Some(done) = batch.next().await {
+            order.push(done.index);
+        }
+        assert_eq!(order, [1, 0]);
+        // Endless items, and a window of three.
+        let mut endless = pool.map(0_u64.., |worker, _| worker.work(100_000)).window(3);
+        assert!(endless.next().now_or_never().is_none());
+        let outstanding: usize = pool.snapshot().members.iter().map(|member| member.outstanding).sum();
+        assert_eq!(outstanding, 3);
+        drop(endless);
+        let outstanding: usize = pool.snapshot().members.iter().map(|member| member.outstanding).sum();
+        assert_eq!(outstanding, 0);
+    });
+}
+
+#[test]
+fn items_that_may_have_been_run_are_called_again_only_if_that_does_no_harm() {
+    on_each_path_but(&[Path::Direct, Path::Loopback], "there is no connection to lose", async |fixture| {
+        for repeatable in [false, true] {
+            let mut servers = workers(fixture, 2).await;
+            let pool = pool_of(fixture, 2).await;
+            let batch = pool.map(0..4, |worker, _| worker.work(500));
+            let mut batch = if repeatable { batch.repeatable() } else { batch };
+            assert!(batch.next().now_or_never().is_none());
+            fixture.settle().await;
+            drop(servers.remove(0));
+            let (results, report) = batch.run().await;
+            let failed = results.iter().filter(|result| result.is_err()).count();
+            assert_eq!((results.len(), failed), (4, if repeatable { 0 } else { 2 }), "{results:?}");
+            assert_eq!(report.retries, if repeatable { 2 } else { 0 });
+            drop(servers);
+        }
+    });
+}
