@@ -315,7 +315,7 @@ impl ActorCell {
             poll_fn(|cx| if self.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(()) });
         // Boxed: few actors have children, and all have the place that this takes.
         let mut all = Box::pin(all);
-        let mut limit = Box::pin(node.sleep_until(node.now() + grace + LAST_WORDS));
+        let mut limit = Box::pin(node.sleep_until(node.after(grace.saturating_add(LAST_WORDS))));
         tokio::select! {
             biased;
             () = &mut all => {}

@@ -96,7 +96,7 @@ impl<F: Future> Future for Hook<'_, F> {
         if matches!(polled, Ok(Poll::Pending)) {
             let node = &this.cell.identity.node;
             let limit = *this.limit;
-            let until = this.until.get_or_insert_with(|| Box::pin(node.sleep_until(node.now() + limit)));
+            let until = this.until.get_or_insert_with(|| Box::pin(node.sleep_until(node.after(limit))));
             if until.as_mut().poll(cx).is_ready() {
                 polled = Ok(Poll::Ready(HookEnd::Late));
             } else if !this.cell.mailbox.park_for_kill(cx) {

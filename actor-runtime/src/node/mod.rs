@@ -31,6 +31,7 @@ use std::{
     future::Future,
     ops::Deref,
     sync::{Arc, OnceLock, Weak},
+    time::Duration,
 };
 
 use tokio::{runtime::Handle, time::Instant};
@@ -250,6 +251,11 @@ impl Node {
 
     pub(crate) fn now(&self) -> Instant {
         clock::now()
+    }
+
+    /// So long from now, whatever a user says how long that is.
+    pub(crate) fn after(&self, time: Duration) -> Instant {
+        clock::later(clock::now(), time)
     }
 
     /// The time of day, in milliseconds since 1970; for people, not for deadlines.

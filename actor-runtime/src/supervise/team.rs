@@ -31,6 +31,7 @@ use crate::{
     Node, RegisterError,
     call::{StopReason, Target},
     names::BoxFuture,
+    node::clock,
 };
 
 /// The children of one supervisor.
@@ -306,7 +307,7 @@ impl Team {
         tracing::warn!(%name, ?pause, reason = %last, "an actor is started again");
         let affected = self.strategy.affected(child, self.members.len());
         self.retire(affected.clone(), watch).await;
-        let due = now.checked_add(pause).unwrap_or(now);
+        let due = clock::later(now, pause);
         for member in &mut self.members[affected] {
             if let Phase::Down(present) = member.phase {
                 member.phase = Phase::Down(Some(present.map_or(due, |present| present.max(due))));

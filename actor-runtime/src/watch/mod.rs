@@ -143,7 +143,7 @@ async fn far(
 ) -> Result<BoxFuture<'static, DownReason>, Failure> {
     let resolver = FixedResolver::new([(inspect::NAME, address.clone())]);
     let inspect = InspectClient::on(node, &resolver, inspect::NAME);
-    let until = node.now() + node.config().default_timeout;
+    let until = node.after(node.config().default_timeout);
     let mut end = loop {
         match inspect.end_of(actor).await {
             Ok(end) => break end,

@@ -26,6 +26,7 @@ mod s7_cancellation;
 mod s7_cancelled;
 mod s7_stages;
 mod s8_deadlines;
+mod s9_edges;
 mod s9_life;
 mod s9_supervision;
 mod s9_table;

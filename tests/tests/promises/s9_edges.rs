@@ -1,0 +1,203 @@
+//! S9 at its edges: times without a bound, ends while nobody runs, what is left behind, and code of users where nobody
+//! expects it.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test measures time, and fails where nothing is"
+)]
+
+use std::{
+    error::Error,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use actor_runtime::{
+    ActorHandle, BoxFuture, BoxStream, Config, FixedResolver, LocalCalls, Monitor, Namespace, Node,
+    NodeBuilder, ResolveError, ResolveResult, Resolver, StopReason, TimerError, Timers,
+    prelude::*,
+    supervise::{Child, ChildBuilder, Strategy, Supervisor, SupervisorHandle},
+};
+use futures::FutureExt;
+use tests::{Path, Script, on_each_path, runtime};
+use tokio::time::Instant;
+
+#[actor_service]
+trait Life {
+    async fn turn(&mut self, name: String) -> String;
+    async fn add(&mut self, n: u64) -> u64;
+    #[dedup]
+    async fn once(&mut self) -> u64;
+    async fn panic(&mut self);
+    /// Shows the actor's timers to the test.
+    async fn open(&self);
+    /// Has a task answer, which never does.
+    async fn never(&mut self, reply: ReplyTo<u64>);
+    /// Starts a child.
+    async fn bear(&mut self) -> bool;
+    /// Gives its own name to another actor, and waits for what there is to wait for.
+    async fn replace_itself(&mut self) -> bool;
+}
+
+#[derive(Clone)]
+struct Being {
+    script: Script,
+    total: u64,
+    timers: Arc<Mutex<Option<Timers>>>,
+}
+
+impl Being {
+    fn new(script: &Script) -> Self {
+        Self { script: script.clone(), total: 0, timers: Arc::default() }
+    }
+}
+
+/// Its hooks wait, if only for a moment.
+impl Actor for Being {
+    type Services = (LifeService,);
+
+    async fn on_start(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    async fn on_stop(&mut self, _: &StopReason) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[actor_service(part)]
+impl Life for Being {
+    async fn turn(&mut self, name: String) -> String {
+        self.script.act(&name).await;
+        name
+    }
+
+    async fn add(&mut self, n: u64) -> u64 {
+        self.total += n;
+        self.total
+    }
+
+    async fn once(&mut self) -> u64 {
+        self.total
+    }
+
+    async fn panic(&mut self) {
+        panic!("a turn");
+    }
+
+    async fn open(&self) {
+        *self.timers.lock().unwrap() = current_ctx().ok().map(|ctx| ctx.timers());
+    }
+
+    async fn never(&mut self, reply: ReplyTo<u64>) {
+        if let Ok(ctx) = current_ctx() {
+            ctx.spawn(async move {
+                std::future::pending::<()>().await;
+                drop(reply);
+            });
+        }
+    }
+
+    async fn bear(&mut self) -> bool {
+        current_ctx().is_ok_and(|ctx| ctx.unnamed_actor(self.clone()).start().is_ok())
+    }
+
+    async fn replace_itself(&mut self) -> bool {
+        let Ok(ctx) = current_ctx() else { return false };
+        let next = Self { total: 100, ..self.clone() };
+        ctx.node().actor(ctx.actor_name(), next).replace().await.is_ok()
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn on_a_node_with(configure: impl FnOnce(NodeBuilder) -> NodeBuilder, test: impl AsyncFn(Node, Script)) {
+    runtime(Path::Direct).block_on(async {
+        let builder = Node::builder().local_calls(LocalCalls::Direct).seed(1);
+        let test = test(configure(builder).build().unwrap(), Script::default());
+        tokio::time::timeout(24 * HOUR, test).await.expect("it ends");
+    });
+}
+
+fn on_a_node(test: impl AsyncFn(Node, Script)) {
+    on_a_node_with(|builder| builder, test);
+}
+
+fn child(script: &Script, name: &str) -> ChildBuilder<Being> {
+    let script = script.clone();
+    Child::new(name, move || Being::new(&script))
+}
+
+fn after(pause: Duration) -> Supervisor {
+    Supervisor::new(Strategy::OneForOne).backoff(pause, pause)
+}
+
+fn life(supervisor: &SupervisorHandle, name: &str) -> LifeClient {
+    of(supervisor, name).client()
+}
+
+fn of(supervisor: &SupervisorHandle, name: &str) -> ActorHandle {
+    supervisor.child(name).unwrap()
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// The longest time there is means that there is no bound.
+#[test]
+fn times_that_no_clock_can_tell_are_no_bound() {
+    let endless = |builder: NodeBuilder| {
+        let (long, defaults) = (Duration::MAX, Config::default());
+        builder.local_calls(LocalCalls::Encoded).config(Config {
+            default_timeout: long,
+            start_timeout: long,
+            stop_timeout: long,
+            dedup_age: long,
+            ..defaults
+        })
+    };
+    on_a_node_with(endless, async |node, script| {
+        let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
+        let being = server.registration("being", Being::new(&script)).start().unwrap();
+        assert_eq!(being.started().await, Ok(()));
+        let client = LifeClient::on(&node, &server.resolver(), "being");
+        assert_eq!(client.add(1).await.unwrap(), 1);
+        for _ in 0..3 {
+            assert_eq!(client.once().await.unwrap(), 1);
+        }
+        let monitor = Monitor::begin(&client).await;
+        assert!(client.bear().await.unwrap());
+        assert_eq!(being.stop(Duration::MAX).await, StopReason::Stopped);
+        assert!(!monitor.await.reason.is_failure());
+        let other = server.registration("other", Being::new(&script)).start().unwrap();
+        assert_eq!(other.stop_now().await, StopReason::Stopped);
+        server.shutdown(Duration::MAX).await.unwrap();
+    });
+}
+
+#[test]
+fn a_pause_that_no_clock_can_tell_is_not_none() {
+    on_a_node(async |node, script| {
+        for (first, longest) in [(Duration::MAX, Duration::MAX), (HOUR, Duration::MAX)] {
+            let supervisor = Supervisor::new(Strategy::OneForOne)
+                .backoff(first, longest)
+                .intensity(u32::MAX, Duration::MAX)
+                .child(child(&script, "w"))
+                .start(&node)
+                .unwrap();
+            let client = life(&supervisor, "w");
+            client.panic().await.unwrap_err();
+            let failure = client.add(1).timeout(SECOND).await.unwrap_err();
+            assert_eq!(failure.kind(), FailureKind::DeadlineExceeded, "{failure}");
+            assert_eq!(supervisor.stop(Duration::MAX).await, StopReason::Stopped);
+        }
+    });
+}
