@@ -50,7 +50,7 @@ pub(super) async fn stop<A: Actor>(
 }
 
 /// Drops the actor. What it gives is what went wrong in that.
-pub(super) fn discard<A>(actor: A, cell: &ActorCell) -> Result<(), StopReason> {
+pub(crate) fn discard<A>(actor: A, cell: &ActorCell) -> Result<(), StopReason> {
     catch_unwind(AssertUnwindSafe(move || drop(actor))).map_err(|panic| {
         let message = format!("its `Drop` panicked: {}", text_of(&*panic));
         tracing::error!(actor = %cell.identity.name, %message, "an actor did not stop well");

@@ -27,6 +27,7 @@ use std::{error::Error, future::Future};
 pub(crate) use cell::{ActorCell, Care, Limits, Registered};
 pub use handle::{ActorHandle, Ended};
 pub use health::Health;
+pub(crate) use hooks::discard;
 pub(crate) use life::{run, run_parallel};
 pub use mailbox::Overflow;
 pub(crate) use mailbox::{Answer, Look, Mailbox};

@@ -201,3 +201,25 @@ fn a_pause_that_no_clock_can_tell_is_not_none() {
         }
     });
 }
+
+/// A run that nobody wants is not made, and what it would do in its `Drop` hits nobody else.
+#[test]
+fn who_was_stopped_while_it_waits_to_be_started_again_is_not_made_again() {
+    on_a_node(async |node, script| {
+        let made = Arc::new(AtomicU32::new(0));
+        let (counts, makes) = (made.clone(), script.clone());
+        let make = move || {
+            counts.fetch_add(1, Ordering::Relaxed);
+            Being::new(&makes)
+        };
+        let supervisor =
+            after(SECOND).child(Child::new("a", make)).child(child(&script, "b")).start(&node).unwrap();
+        life(&supervisor, "a").panic().await.unwrap_err();
+        settle().await;
+        assert_eq!(of(&supervisor, "a").stop(SECOND).await, StopReason::Stopped);
+        tokio::time::sleep(10 * SECOND).await;
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+        assert_eq!(life(&supervisor, "b").add(1).await.unwrap(), 1);
+        supervisor.stop(SECOND).await;
+    });
+}
