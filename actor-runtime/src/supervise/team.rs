@@ -12,10 +12,14 @@
 mod ending;
 mod watch;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::Arc,
+};
 
 use backon::ExponentialBackoff;
-use futures::stream::FuturesUnordered;
+use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 use watch::{Exit, Watch, next, order};
 
@@ -29,6 +33,7 @@ use super::{
 };
 use crate::{
     Node, RegisterError,
+    actor::ActorCell,
     call::{StopReason, Target},
     names::BoxFuture,
     node::clock,
@@ -184,6 +189,7 @@ impl Team {
                     None => std::future::pending().await,
                 }
             };
+            let ended = self.ended_at_rest();
             let Watch { exits, seen, orders } = watch;
             tokio::select! {
                 biased;
@@ -195,7 +201,30 @@ impl Team {
                         return TeamEnd::GaveUp(reason);
                     }
                 }
+                child = ended => self.members[child].phase = Phase::Over,
                 () = due => {}
+            }
+        }
+    }
+
+    /// The next child to end for good while it waits to be started again: by its handle, or with its node. Its pause is not
+    /// waited for.
+    fn ended_at_rest(&self) -> impl Future<Output = usize> + use<> {
+        let down = self.members.iter().enumerate().filter(|(_, member)| member.due().is_some());
+        let ends = down.map(|(at, member)| {
+            let actors = member.resting();
+            async move {
+                for actor in actors {
+                    actor.mailbox.ended().await;
+                }
+                at
+            }
+        });
+        let mut ends: FuturesUnordered<_> = ends.collect();
+        async move {
+            match ends.next().await {
+                Some(child) => child,
+                None => std::future::pending().await,
             }
         }
     }
@@ -231,8 +260,9 @@ impl Team {
                         Box::pin(async move {
                             match task.await {
                                 Ok((team, end)) => (at, Exit::Team(team, end)),
-                                // Its runtime has ended, and so will this one.
-                                Err(_) => std::future::pending().await,
+                                // Its runtime has ended, and so will this one; or it panicked, and has killed its
+                                // children. Those above must not wait for it.
+                                Err(_) => (at, Exit::Lost),
                             }
                         })
                     }
@@ -343,6 +373,15 @@ impl Member {
         match self.phase {
             Phase::Down(due) => due,
             Phase::Running | Phase::Over => None,
+        }
+    }
+
+    /// The actors of it that do not run; all of them if it is down.
+    fn resting(&self) -> Vec<Arc<ActorCell>> {
+        match &self.body {
+            Body::Actor(runs) => vec![runs.cell().clone()],
+            Body::Team { team: Some(team), .. } => team.members.iter().flat_map(Self::resting).collect(),
+            Body::Team { team: None, .. } => Vec::new(),
         }
     }
 

@@ -202,6 +202,29 @@ fn a_pause_that_no_clock_can_tell_is_not_none() {
     });
 }
 
+/// Also if those that are looked after have ended while they wait to be started again.
+#[test]
+fn a_supervisor_ends_with_the_last_of_its_children_not_with_their_pauses() {
+    on_a_node(async |node, script| {
+        let inner = after(HOUR).child(child(&script, "c"));
+        let supervisor = after(HOUR)
+            .child(child(&script, "a"))
+            .child(Child::supervisor("inner", inner))
+            .start(&node)
+            .unwrap();
+        for name in ["a", "inner/c"] {
+            life(&supervisor, name).panic().await.unwrap_err();
+        }
+        settle().await;
+        let began = Instant::now();
+        for name in ["a", "inner/c"] {
+            assert_eq!(of(&supervisor, name).kill().await, StopReason::Killed);
+        }
+        assert_eq!(supervisor.ended().await, StopReason::Finished);
+        assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+    });
+}
+
 /// A run that nobody wants is not made, and what it would do in its `Drop` hits nobody else.
 #[test]
 fn who_was_stopped_while_it_waits_to_be_started_again_is_not_made_again() {
