@@ -15,6 +15,7 @@ mod watch;
 use std::{
     collections::VecDeque,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
@@ -37,6 +38,7 @@ use crate::{
     call::{StopReason, Target},
     names::BoxFuture,
     node::clock,
+    panics::text_of,
 };
 
 /// The children of one supervisor.
@@ -358,11 +360,13 @@ impl Team {
 /// Whoever is left when nobody looks after it any more.
 impl Drop for Team {
     fn drop(&mut self) {
-        for member in &self.members {
-            if let Body::Actor(runs) = &member.body
-                && runs.cell().mailbox.end_reason().is_none()
-            {
-                runs.cell().kill(StopReason::Abandoned);
+        for member in &mut self.members {
+            member.abandon();
+        }
+        for member in self.members.drain(..) {
+            // Factories hold what is the user's. A second panic while the first one goes on would end the process.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(member))) {
+                tracing::error!(message = %text_of(&*panic), "a factory panicked in its `Drop`");
             }
         }
     }
@@ -382,6 +386,15 @@ impl Member {
             Body::Actor(runs) => vec![runs.cell().clone()],
             Body::Team { team: Some(team), .. } => team.members.iter().flat_map(Self::resting).collect(),
             Body::Team { team: None, .. } => Vec::new(),
+        }
+    }
+
+    /// Nobody starts it any more. A run that there is ends by itself, and its mailbox with it.
+    fn abandon(&mut self) {
+        match (&self.body, self.phase) {
+            (Body::Actor(runs), Phase::Running) => runs.cell().kill(StopReason::Abandoned),
+            (Body::Team { team: None, control }, _) => control.order(Order::Kill),
+            _ => self.end(&StopReason::Abandoned),
         }
     }
 

@@ -246,3 +246,58 @@ fn who_was_stopped_while_it_waits_to_be_started_again_is_not_made_again() {
         supervisor.stop(SECOND).await;
     });
 }
+
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("what a factory holds");
+    }
+}
+
+#[test]
+fn a_factory_that_panics_in_its_drop_does_not_hide_how_its_supervisor_ended() {
+    on_a_node(async |node, script| {
+        let holds = |script: &Script| {
+            let (script, held) = (script.clone(), PanicsInDrop);
+            move || {
+                let _held = &held;
+                Being::new(&script)
+            }
+        };
+        let inner = after(SECOND).child(Child::new("c", holds(&script)));
+        let supervisor = after(SECOND)
+            .child(Child::new("a", holds(&script)))
+            .child(Child::supervisor("inner", inner))
+            .start(&node)
+            .unwrap();
+        assert_eq!(life(&supervisor, "a").add(1).await.unwrap(), 1);
+        assert_eq!(supervisor.stop(SECOND).await, StopReason::Stopped);
+    });
+}
+
+/// Of the whole tree, or of nothing.
+#[test]
+fn a_supervisor_that_does_not_start_leaves_nothing_behind() {
+    on_a_node(async |node, script| {
+        let alive = Arc::new(());
+        node.extend(alive.clone());
+        let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
+        let inner = after(SECOND).child(child(&script, "c").temporary());
+        let refused = after(SECOND)
+            .child(child(&script, "a").temporary())
+            .child(child(&script, "b"))
+            .child(Child::supervisor("inner", inner))
+            .child(child(&script, "a"))
+            .start(&node);
+        assert!(refused.is_err());
+        settle().await;
+        assert!(node.actors().actors.is_empty(), "{}", node.actors());
+        let began = Instant::now();
+        server.shutdown(HOUR).await.unwrap();
+        assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+        drop((server, node));
+        settle().await;
+        assert_eq!(Arc::strong_count(&alive), 1, "the node is gone");
+    });
+}
