@@ -202,6 +202,37 @@ fn a_pause_that_no_clock_can_tell_is_not_none() {
     });
 }
 
+/// Those that rest have nothing to wait for, whatever the others do.
+#[test]
+fn who_waits_to_be_started_again_ends_at_once_when_the_supervisor_is_stopped() {
+    on_a_node(async |node, script| {
+        let inner = after(HOUR).child(child(&script, "c"));
+        let supervisor = after(HOUR)
+            .child(child(&script, "a"))
+            .child(Child::supervisor("inner", inner))
+            .child(child(&script, "b"))
+            .start(&node)
+            .unwrap();
+        let (a, b, c) = (life(&supervisor, "a"), life(&supervisor, "b"), life(&supervisor, "inner/c"));
+        a.panic().await.unwrap_err();
+        c.panic().await.unwrap_err();
+        let stops = async {
+            script.seen("b begins").await;
+            let stopped = supervisor.stop(10 * SECOND);
+            settle().await;
+            let began = Instant::now();
+            of(&supervisor, "a").ended().await;
+            assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+            script.open("b");
+            assert_eq!(stopped.await, StopReason::Stopped);
+            assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+        };
+        let (queued, running, ()) = tokio::join!(a.add(1), b.turn("b".to_owned()), stops);
+        assert_eq!(queued.unwrap_err().delivery(), Delivery::NotDelivered);
+        assert_eq!(running.unwrap(), "b");
+    });
+}
+
 /// Also if those that are looked after have ended while they wait to be started again.
 #[test]
 fn a_supervisor_ends_with_the_last_of_its_children_not_with_their_pauses() {
