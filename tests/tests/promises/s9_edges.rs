@@ -332,3 +332,28 @@ fn a_supervisor_that_does_not_start_leaves_nothing_behind() {
         assert_eq!(Arc::strong_count(&alive), 1, "the node is gone");
     });
 }
+
+/// A pause is one child's, and another one's failure does not cut it short.
+#[test]
+fn who_fails_in_front_of_one_that_waits_does_not_start_it_sooner() {
+    on_a_node(async |node, script| {
+        let supervisor = Supervisor::new(Strategy::RestForOne)
+            .backoff(SECOND, HOUR)
+            .intensity(20, HOUR)
+            .child(child(&script, "a"))
+            .child(child(&script, "b"))
+            .start(&node)
+            .unwrap();
+        let (a, b) = (life(&supervisor, "a"), life(&supervisor, "b"));
+        for _ in 0..6 {
+            b.panic().timeout(HOUR).await.unwrap_err();
+        }
+        let began = Instant::now();
+        a.panic().await.unwrap_err();
+        assert_eq!(a.add(1).await.unwrap(), 1);
+        assert!(began.elapsed() <= SECOND + SECOND / 100, "{:?}", began.elapsed());
+        assert_eq!(b.add(1).timeout(HOUR).await.unwrap(), 1);
+        assert!(began.elapsed() >= 16 * SECOND, "the half of 32 s: {:?}", began.elapsed());
+        supervisor.stop(SECOND).await;
+    });
+}

@@ -35,10 +35,6 @@ impl Team {
                 let limit = self.node.now().checked_add(self.node.config().stop_timeout);
                 self.await_exit(child, limit, watch).await;
             }
-            let member = &mut self.members[child];
-            if let Phase::Down(_) = member.phase {
-                member.phase = Phase::Down(None);
-            }
         }
     }
 
