@@ -234,8 +234,15 @@ impl ActorCell {
         if self.limits.care != Care::Nobody
             && let Some(reason) = self.mailbox.end_reason()
         {
-            self.identity.node.roster().remove(self);
+            self.leave_roster();
             self.identity.pending.end(&reason);
+        }
+    }
+
+    /// Nobody finds it any more but by its name, for some time.
+    fn leave_roster(&self) {
+        if self.identity.node.roster().remove(self) {
+            self.identity.node.directory().ended(&self.identity.name, self.identity.id);
         }
     }
 
@@ -286,7 +293,7 @@ impl ActorCell {
     /// There is no next run.
     pub(crate) fn end(&self, reason: StopReason) {
         // Before those who wait for the end are told, so that they find nothing of it.
-        self.identity.node.roster().remove(self);
+        self.leave_roster();
         self.mailbox.end(reason);
         self.end_timers();
         self.end_watches();

@@ -7,7 +7,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::{Arc, Weak},
 };
@@ -36,10 +36,16 @@ struct State {
     address: Option<Address>,
     actors: Actors,
     own: Actors,
+    /// Those that have ended and may still have their names, the first one first.
+    ended: VecDeque<(Arc<str>, ActorId)>,
     draining: bool,
 }
 
 type Actors = BTreeMap<Arc<str>, Arc<dyn Target>>;
+
+/// How many actors that have ended keep their names, so that callers are told how they did. Names that are used once must
+/// not fill the memory.
+const REMEMBERED: usize = 1024;
 
 /// Whether only the node itself may use the name.
 pub(crate) fn is_reserved(name: &str) -> bool {
@@ -73,6 +79,22 @@ impl Directory {
         state.address.take_if(|present| present == address)?;
         let actors = std::mem::take(&mut state.actors).into_values();
         Some(actors.chain(std::mem::take(&mut state.own).into_values()).collect())
+    }
+
+    /// An actor has ended. It keeps its name until another one has it, or until many have ended after it.
+    pub(crate) fn ended(&self, name: &Arc<str>, id: ActorId) {
+        let mut state = lock(&self.state);
+        if state.actors.get(name).is_none_or(|named| named.id() != id) {
+            return;
+        }
+        state.ended.push_back((name.clone(), id));
+        let forgotten = if state.ended.len() > REMEMBERED { state.ended.pop_front() } else { None };
+        let forgotten = forgotten.and_then(|(name, id)| {
+            let same = state.actors.get(&name).is_some_and(|named| named.id() == id);
+            if same { state.actors.remove(&name) } else { None }
+        });
+        drop(state);
+        drop(forgotten);
     }
 
     /// The node is about to leave; gives what is registered.

@@ -357,3 +357,34 @@ fn who_fails_in_front_of_one_that_waits_does_not_start_it_sooner() {
         supervisor.stop(SECOND).await;
     });
 }
+
+/// Names that are used once are not kept for ever.
+#[test]
+fn a_node_forgets_names_of_actors_that_ended_long_ago() {
+    on_a_node(async |node, script| {
+        let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
+        let running = server.registration("running", Being::new(&script)).start().unwrap();
+        for number in 0..3000 {
+            let name = format!("session-{number}");
+            let being = server.registration(&name, Being::new(&script)).start().unwrap();
+            if number == 0 {
+                // One that has its name anew is none that has ended.
+                being.stop(SECOND).await;
+                server.registration(&name, Being::new(&script)).start().unwrap();
+            } else {
+                being.stop(SECOND).await;
+            }
+        }
+        let names = server.actors();
+        assert!((100..=1100).contains(&names.len()), "{}", names.len());
+        for name in ["running", "session-0", "session-2999"] {
+            assert!(names.iter().any(|known| known == name), "{name}");
+        }
+        let last = LifeClient::on(&node, &server.resolver(), "session-2999");
+        assert_eq!(last.add(1).await.unwrap_err().kind(), FailureKind::Stopped);
+        let first = LifeClient::on(&node, &server.resolver(), "session-1");
+        assert_eq!(first.add(1).await.unwrap_err().kind(), FailureKind::NotFound);
+        assert_eq!(running.client::<LifeClient>().add(1).await.unwrap(), 1);
+        server.shutdown(SECOND).await.unwrap();
+    });
+}
