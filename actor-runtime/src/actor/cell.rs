@@ -235,6 +235,8 @@ impl ActorCell {
             && let Some(reason) = self.mailbox.end_reason()
         {
             self.leave_roster();
+            self.end_timers();
+            self.end_watches();
             self.identity.pending.end(&reason);
         }
     }

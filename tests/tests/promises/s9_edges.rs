@@ -333,6 +333,32 @@ fn a_supervisor_that_does_not_start_leaves_nothing_behind() {
     });
 }
 
+/// T3: when the actor ends its timers are gone, also if it had no run.
+#[test]
+fn an_actor_that_ends_between_two_runs_has_no_timers() {
+    on_a_node(async |node, script| {
+        for end in [
+            (|handle| drop(handle.stop(SECOND))) as fn(&ActorHandle),
+            |handle| drop(handle.stop_now()),
+            |handle| drop(handle.kill()),
+        ] {
+            let being = Being::new(&script);
+            let shown = being.timers.clone();
+            let supervisor = after(HOUR).child(Child::new("w", move || being.clone())).start(&node).unwrap();
+            let client = life(&supervisor, "w");
+            client.open().await.unwrap();
+            let timers = shown.lock().unwrap().take().unwrap();
+            client.panic().await.unwrap_err();
+            settle().await;
+            timers.once(7, HOUR).unwrap();
+            end(&of(&supervisor, "w"));
+            of(&supervisor, "w").ended().await;
+            assert_eq!(timers.len(), 0);
+            assert_eq!(timers.once(8, SECOND), Err(TimerError::Stopped));
+        }
+    });
+}
+
 /// A pause is one child's, and another one's failure does not cut it short.
 #[test]
 fn who_fails_in_front_of_one_that_waits_does_not_start_it_sooner() {
