@@ -109,7 +109,10 @@ impl Deref for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.quiet.is_some() {
+            // First: whoever comes later is refused.
+            let named = self.inner.directory.close();
             self.inner.roster.kill(&StopReason::Abandoned);
+            drop(named);
         }
     }
 }

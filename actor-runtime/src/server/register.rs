@@ -225,8 +225,8 @@ pub enum RegisterError {
         /// Which.
         name: String,
     },
-    /// The server was shut down.
-    #[error("{name:?} was not registered: the server was shut down")]
+    /// The server was shut down, or the program has dropped the node.
+    #[error("{name:?} was not registered: the server was shut down, or the node was dropped")]
     ShutDown {
         /// Which.
         name: String,

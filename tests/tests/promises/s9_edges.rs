@@ -333,6 +333,54 @@ fn a_supervisor_that_does_not_start_leaves_nothing_behind() {
     });
 }
 
+/// Nothing of a node outlives what the program has of it, its actors and their tasks included.
+#[test]
+fn a_node_that_is_dropped_is_gone() {
+    let without = |start: &dyn Fn(&Node, &Script) -> Option<LifeClient>| {
+        runtime(Path::Direct).block_on(async {
+            let (alive, script) = (Arc::new(()), Script::default());
+            let node = Node::builder().build().unwrap();
+            node.extend(alive.clone());
+            if let Some(client) = start(&node, &script) {
+                client.panic().await.unwrap_err();
+            }
+            settle().await;
+            drop(node);
+            settle().await;
+            Arc::strong_count(&alive) - 1
+        })
+    };
+    let mut left = Vec::new();
+    left.push(("nothing", without(&|_, _| None)));
+    left.push((
+        "unnamed",
+        without(&|node, script| {
+            node.unnamed_actor(Being::new(script)).start().unwrap();
+            None
+        }),
+    ));
+    left.push((
+        "named",
+        without(&|node, script| {
+            node.actor("being", Being::new(script)).start().unwrap();
+            None
+        }),
+    ));
+    left.push((
+        "ended",
+        without(&|node, script| Some(node.actor("being", Being::new(script)).start().unwrap().client())),
+    ));
+    left.push((
+        "resting",
+        without(&|node, script| {
+            let supervisor = after(HOUR).child(child(script, "w")).start(node).unwrap();
+            Some(life(&supervisor, "w"))
+        }),
+    ));
+    left.retain(|(_, left)| *left > 0);
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// T3: when the actor ends its timers are gone, also if it had no run.
 #[test]
 fn an_actor_that_ends_between_two_runs_has_no_timers() {
