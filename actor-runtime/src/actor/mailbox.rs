@@ -322,8 +322,7 @@ impl Mailbox {
     pub(crate) fn stop(&self, reason: StopReason) {
         let mut state = lock(&self.state);
         if state.resting {
-            drop(state);
-            return self.end(reason);
+            return end(state, reason);
         }
         state.close(reason);
         let receiver = state.receiver.take();
@@ -338,26 +337,23 @@ impl Mailbox {
         // Under the lock, so that nobody sees the kill without its reason.
         self.killed.store(true, Ordering::Release);
         let why = state.close(reason.clone());
+        if state.resting {
+            return end(state, reason);
+        }
         let running: Vec<Entry> = state.running.iter().map(|(_, call)| call.clone()).collect();
-        let resting = state.resting;
         drop(state);
         // Before the receiver is woken: a turn that tidies up is polled once more, and finds its call over.
         for call in running {
             call.fail(&mut |stage| why.interruption(stage));
         }
-        if resting {
-            self.end(reason);
-        } else {
-            fail_queued(lock(&self.state), reason);
-        }
+        fail_queued(lock(&self.state), reason);
     }
 
     /// Fails what was not handed out, with the first reason that was given.
     pub(crate) fn close(&self, reason: StopReason) {
         let state = lock(&self.state);
         if state.resting {
-            drop(state);
-            self.end(reason);
+            end(state, reason);
         } else {
             fail_queued(state, reason);
         }
@@ -365,19 +361,7 @@ impl Mailbox {
 
     /// The receiver is gone, and with it the turns that were not given back: whoever still waits is told so.
     pub(crate) fn end(&self, reason: StopReason) {
-        let mut state = lock(&self.state);
-        // In one step with the queues: a join is taken as long as something runs.
-        let running = std::mem::take(&mut state.running);
-        let reason = (*state.close(reason)).clone();
-        (state.ended, state.resting) = (true, false);
-        let question = state.question.take();
-        let changed = state.life.as_ref().and_then(|life| life.changed.clone());
-        let reason = fail_queued(state, reason);
-        drop(question);
-        for (_, call) in running {
-            call.fail(&mut |stage| reason.interruption(stage));
-        }
-        life::tell(changed);
+        end(lock(&self.state), reason);
     }
 
     /// Why it takes no more calls.
@@ -591,6 +575,22 @@ fn accept(calls: Option<Vec<Entry>>) {
     if let Some(calls) = calls {
         calls.into_iter().for_each(|call| call.accepted());
     }
+}
+
+/// There is no receiver, and none will come. Under the lock that has seen so: else one might have come meanwhile.
+fn end(mut state: MutexGuard<'_, State>, reason: StopReason) {
+    // In one step with the queues: a join is taken as long as something runs.
+    let running = std::mem::take(&mut state.running);
+    let reason = (*state.close(reason)).clone();
+    (state.ended, state.resting) = (true, false);
+    let question = state.question.take();
+    let changed = state.life.as_ref().and_then(|life| life.changed.clone());
+    let reason = fail_queued(state, reason);
+    drop(question);
+    for (_, call) in running {
+        call.fail(&mut |stage| reason.interruption(stage));
+    }
+    life::tell(changed);
 }
 
 /// Refuses calls from now on, and fails those that were not handed out; with the first reason that was given.

@@ -352,3 +352,37 @@ fn a_kill_against_a_receiver_that_makes_way() {
         assert!(mailbox.end_reason().is_some());
     });
 }
+
+/// Invariant 9: whoever ends a mailbox that rests either comes before the next receiver, which there is not then, or after
+/// it, and leaves the end to it.
+fn ended_against_a_resume(close: fn(&Mailbox)) {
+    model(move || {
+        let mailbox = mailbox(1);
+        mailbox.await_first_run();
+        let closer = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || close(&mailbox)
+        });
+        let runs = mailbox.resume();
+        closer.join().expect("no panic");
+        assert_eq!(mailbox.end_reason().is_some(), !runs);
+        if runs {
+            assert!(matches!(next(&mailbox, Admit::Any), Step::Closed | Step::Killed));
+        }
+    });
+}
+
+#[test]
+fn a_stop_against_a_resume() {
+    ended_against_a_resume(|mailbox| mailbox.stop(StopReason::Unregistered));
+}
+
+#[test]
+fn a_kill_against_a_resume() {
+    ended_against_a_resume(|mailbox| mailbox.kill(StopReason::Shutdown));
+}
+
+#[test]
+fn a_close_against_a_resume() {
+    ended_against_a_resume(|mailbox| mailbox.close(StopReason::Stopped));
+}
