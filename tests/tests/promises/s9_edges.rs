@@ -407,6 +407,28 @@ fn an_actor_that_ends_between_two_runs_has_no_timers() {
     });
 }
 
+/// What is told of a run that was cut off for its sibling is that, and not that its runtime went away.
+#[test]
+fn who_is_cut_off_for_a_sibling_was_restarted() {
+    on_a_node(async |node, script| {
+        let supervisor = Supervisor::new(Strategy::OneForAll)
+            .backoff(Duration::ZERO, Duration::ZERO)
+            .child(child(&script, "a"))
+            .child(child(&script, "b"))
+            .start(&node)
+            .unwrap();
+        let (a, b) = (life(&supervisor, "a"), life(&supervisor, "b"));
+        let fails = async {
+            script.seen("stuck begins").await;
+            a.panic().await.unwrap_err();
+        };
+        let (stuck, ()) = tokio::join!(b.turn("stuck".to_owned()), fails);
+        assert_eq!(stuck.unwrap_err().detail(), StopReason::Restarted.to_string());
+        assert_eq!(b.add(1).await.unwrap(), 1);
+        assert_eq!(node.actors().actor("b").unwrap().last_failure, Some(StopReason::Restarted));
+    });
+}
+
 /// A pause is one child's, and another one's failure does not cut it short.
 #[test]
 fn who_fails_in_front_of_one_that_waits_does_not_start_it_sooner() {
