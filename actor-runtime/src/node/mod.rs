@@ -237,7 +237,9 @@ impl Node {
 
     /// Has actors found by `resolver` from now on; clients that exist keep theirs.
     pub fn set_resolver(&self, resolver: impl Resolver) {
-        *lock(&self.inner.resolver) = Some(Arc::new(resolver));
+        let replaced = lock(&self.inner.resolver).replace(Arc::new(resolver));
+        // Not under the lock: its `Drop` is the user's.
+        drop(replaced);
     }
 
     /// Adds a value for handlers to find by its type with

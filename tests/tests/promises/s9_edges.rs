@@ -484,3 +484,68 @@ fn a_node_forgets_names_of_actors_that_ended_long_ago() {
         server.shutdown(SECOND).await.unwrap();
     });
 }
+
+/// Runs code on a thread of its own, which is left behind if it does not end.
+fn ends(code: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = mpsc::channel();
+    std::thread::spawn(move || {
+        code();
+        let _ = done.send(());
+    });
+    is_done.recv_timeout(Duration::from_secs(10)).expect("it ends");
+}
+
+#[test]
+fn a_resolver_may_ask_its_node_when_it_is_dropped() {
+    /// What it asks when it is dropped.
+    #[derive(Debug)]
+    struct Asks(FixedResolver, Option<Node>);
+    impl Resolver for Asks {
+        fn resolve<'a>(
+            &'a self,
+            namespace: &'a Namespace,
+            name: &'a str,
+        ) -> BoxFuture<'a, Result<ResolveResult, ResolveError>> {
+            self.0.resolve(namespace, name)
+        }
+
+        fn watch(
+            &self,
+            namespace: &Namespace,
+            name: &str,
+        ) -> BoxStream<'static, Result<ResolveResult, ResolveError>> {
+            self.0.watch(namespace, name)
+        }
+    }
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            if let Some(node) = &self.1 {
+                assert!(node.resolver().resolve(node.namespace(), "nobody").now_or_never().is_some());
+            }
+        }
+    }
+    ends(|| {
+        runtime(Path::Direct).block_on(async {
+            let node = Node::builder().build().unwrap();
+            let none = FixedResolver::new::<&str, &str>([]);
+            node.set_resolver(Asks(none.clone(), Some(node.clone())));
+            node.set_resolver(none);
+        });
+    });
+}
+
+#[test]
+fn a_name_may_ask_the_resolver_that_it_is_given_to() {
+    struct Name(FixedResolver);
+    impl From<Name> for String {
+        fn from(name: Name) -> Self {
+            name.0.remove("other");
+            "name".to_owned()
+        }
+    }
+    ends(|| {
+        let resolver = FixedResolver::new([("other", "127.0.0.1:1")]);
+        resolver.set(Name(resolver.clone()), ["127.0.0.1:1"]);
+        resolver.insert(Name(resolver.clone()), "127.0.0.1:2");
+    });
+}
