@@ -237,6 +237,11 @@ impl ActorContext {
         Watch::begin(self, client).await
     }
 
+    /// Whether it is that of a turn, and not of a task or a hook of the actor's life.
+    pub(crate) fn is_turn(&self) -> bool {
+        self.call.is_some()
+    }
+
     /// Who the actor is.
     pub(crate) fn identity(&self) -> &Arc<Identity> {
         &self.identity

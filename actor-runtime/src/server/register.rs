@@ -137,6 +137,8 @@ impl<'a, A: Actor> Registration<'a, A> {
     /// that are queued, and ends, as with [`ActorServer::unregister`]. Waits for that; the new actor runs already, so both
     /// run for a while.
     ///
+    /// An actor that replaces itself in a turn is not waited for: it ends after that turn and its queue.
+    ///
     /// Clients that follow the name go on with the new actor, without a gap. Those that are pinned to the old one get
     /// [`Stale`](crate::FailureKind::Stale).
     ///

@@ -454,6 +454,57 @@ fn who_fails_in_front_of_one_that_waits_does_not_start_it_sooner() {
     });
 }
 
+/// S12: whoever has the name of a supervised actor taken from it means that actor: it is not started again.
+#[test]
+fn a_supervised_actor_that_is_replaced_is_not_started_again() {
+    on_each_path(async |fixture| {
+        for resting in [false, true] {
+            let (node, script) = (fixture.server.node(), &fixture.script);
+            let supervisor = Supervisor::new(Strategy::OneForAll)
+                .backoff(SECOND, SECOND)
+                .child(child(script, "w"))
+                .child(child(script, "beside"))
+                .start(node)
+                .unwrap();
+            fixture.resolver.set("w", [fixture.server.address()]);
+            let client = LifeClient::on(&fixture.node, &fixture.resolver, "w");
+            let pinned = client.pinned().await.unwrap();
+            if resting {
+                client.panic().await.unwrap_err();
+                fixture.settle().await;
+            }
+            let next = Being { total: 100, ..Being::new(script) };
+            let began = Instant::now();
+            let new = fixture.server.registration("w", next).replace().await.unwrap();
+            assert!(began.elapsed() < SECOND / 2, "{:?}", began.elapsed());
+            assert_eq!(client.add(1).await.unwrap(), 101);
+            assert_eq!(pinned.add(1).await.unwrap_err().kind(), FailureKind::Stale);
+            let old = of(&supervisor, "w");
+            assert_eq!(old.ended().await, StopReason::Replaced { by: new });
+            // Its sibling fails, and it alone begins anew.
+            let beside = life(&supervisor, "beside");
+            beside.panic().await.unwrap_err();
+            assert_eq!(beside.add(1).await.unwrap(), 1);
+            assert_eq!(client.add(1).await.unwrap(), 102);
+            assert_eq!(supervisor.stop(SECOND).await, StopReason::Stopped);
+            assert!(fixture.server.unregister("w").await);
+            fixture.server.unregister("beside").await;
+        }
+    });
+}
+
+/// Waiting for its own end in its own turn would be waiting for ever.
+#[test]
+fn an_actor_that_replaces_itself_goes_on_to_the_end_of_its_turn() {
+    on_a_node(async |node, script| {
+        let being = node.actor("being", Being::new(&script)).start().unwrap();
+        let client = LifeClient::on(&node, &node.resolver(), "being");
+        assert!(client.replace_itself().await.unwrap());
+        assert!(matches!(being.ended().await, StopReason::Replaced { .. }));
+        assert_eq!(client.add(1).await.unwrap(), 101);
+    });
+}
+
 /// Names that are used once are not kept for ever.
 #[test]
 fn a_node_forgets_names_of_actors_that_ended_long_ago() {
