@@ -1,12 +1,13 @@
 //! One registered actor, as everybody but its own loop sees it.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     sync::{Arc, OnceLock},
     task::Poll,
     time::Duration,
 };
 
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::mailbox::{Mailbox, Rest};
@@ -16,7 +17,7 @@ use crate::{
         AnyCall, Dedup, Delivery, Failure, FailureKind, Hop, Link, Metadata, Refused, ReplySink, StopReason,
         Target, Window,
     },
-    context::Identity,
+    context::{Cancelled, Identity},
     layer::Layers,
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
@@ -349,10 +350,17 @@ impl ActorCell {
     }
 
     /// The actor takes no more turns, and what it held is gone: waits until tasks have answered what they were to answer,
-    /// or until the actor is to end at once.
+    /// or nobody waits for it any more, or until the actor is to end at once.
     pub(super) async fn answered(&self) {
+        let open = self.identity.pending.open();
+        if open.is_empty() {
+            return;
+        }
+        // Boxed: few actors have such calls, and all have the place that this takes.
+        let mut over = Box::pin(join_all(open.into_iter().map(|call| Cancelled::new(Some(call)))));
         poll_fn(|cx| {
-            let left = self.identity.pending.poll_drained(cx).is_pending();
+            let left =
+                over.as_mut().poll(cx).is_pending() && self.identity.pending.poll_drained(cx).is_pending();
             if left && self.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;

@@ -454,6 +454,27 @@ fn who_fails_in_front_of_one_that_waits_does_not_start_it_sooner() {
     });
 }
 
+/// What nobody waits for is not waited for.
+#[test]
+fn an_actor_does_not_wait_for_tasks_whose_callers_have_left() {
+    on_each_path(async |fixture| {
+        for leaves in [false, true] {
+            fixture.register("being", Being::new(&fixture.script));
+            let client = LifeClient::on(&fixture.node, &fixture.resolver, "being");
+            if leaves {
+                let call = client.never().no_timeout();
+                let left = tokio::time::timeout(SECOND, call).await;
+                assert!(left.is_err());
+            } else {
+                let failure = client.never().timeout(SECOND).await.unwrap_err();
+                assert_eq!(failure.kind(), FailureKind::DeadlineExceeded);
+            }
+            let ended = fixture.server.unregister("being");
+            assert!(tokio::time::timeout(SECOND, ended).await.expect("it ends"));
+        }
+    });
+}
+
 /// S12: whoever has the name of a supervised actor taken from it means that actor: it is not started again.
 #[test]
 fn a_supervised_actor_that_is_replaced_is_not_started_again() {
