@@ -44,7 +44,7 @@ impl Child {
         clippy::new_ret_no_self,
         reason = "what is built is a child; it has its actor's type until it is given away"
     )]
-    /// An actor of this name that `make` makes: at the start, and for each restart.
+    /// An actor of this name that `make` makes: at the start, and for each restart. It runs as code of the supervisor's node.
     pub fn new<A: Actor>(name: impl Into<String>, make: impl Fn() -> A + Send + 'static) -> ChildBuilder<A> {
         let name = name.into();
         ChildBuilder { name, restart: Restart::default(), make: Box::new(make), changes: Vec::new() }

@@ -258,7 +258,7 @@ impl Team {
                     Some(mut team) => {
                         control.again();
                         team.begin_again(now);
-                        let task = self.node.spawn_bare(team.run());
+                        let task = self.node.spawn(team.run());
                         Box::pin(async move {
                             match task.await {
                                 Ok((team, end)) => (at, Exit::Team(team, end)),

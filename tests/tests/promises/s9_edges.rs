@@ -278,6 +278,34 @@ fn who_was_stopped_while_it_waits_to_be_started_again_is_not_made_again() {
     });
 }
 
+/// What it makes clients of belongs there.
+#[test]
+fn a_factory_is_code_of_its_node() {
+    on_a_node(async |node, script| {
+        let _another = Node::builder().build().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sees = |script: &Script| {
+            let (seen, script) = (seen.clone(), script.clone());
+            move || {
+                seen.lock()
+                    .unwrap()
+                    .push(Node::current().map(|node| node.id()).map_err(|error| error.kind()));
+                Being::new(&script)
+            }
+        };
+        let inner = after(SECOND).child(Child::new("b", sees(&script)));
+        let supervisor = after(SECOND)
+            .child(Child::new("a", sees(&script)))
+            .child(Child::supervisor("inner", inner))
+            .start(&node)
+            .unwrap();
+        life(&supervisor, "inner/b").panic().await.unwrap_err();
+        assert_eq!(life(&supervisor, "inner/b").add(1).await.unwrap(), 1);
+        assert_eq!(*seen.lock().unwrap(), [Ok(node.id()), Ok(node.id()), Ok(node.id())]);
+        supervisor.stop(SECOND).await;
+    });
+}
+
 struct PanicsInDrop;
 
 impl Drop for PanicsInDrop {
