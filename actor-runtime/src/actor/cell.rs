@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::mailbox::{Mailbox, Rest};
+use super::mailbox::{Cut, Mailbox, Rest};
 use crate::{
     actor_id::ActorId,
     call::{
@@ -21,7 +21,7 @@ use crate::{
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
     timer::{Deliver, TimerSet},
-    watch::Watches,
+    watch::{Links, Watches},
 };
 
 /// One registered actor.
@@ -45,6 +45,7 @@ struct Rare {
     /// Made when somebody asks for the actor's timers first.
     timers: OnceLock<Arc<TimerSet>>,
     watches: OnceLock<Watches>,
+    links: OnceLock<Links>,
 }
 
 /// How much an actor takes on.
@@ -256,6 +257,16 @@ impl ActorCell {
         }
     }
 
+    /// This run was told to end by a failure elsewhere, and has this to tell: what it runs is cut off. If no run can follow,
+    /// the queue fails.
+    pub(crate) fn broken(&self, cut: Cut, reason: &Arc<StopReason>) {
+        self.identity.node.producers().stop_those_of(self.identity.id, reason);
+        if self.limits.care == Care::Nobody || cut.is_last {
+            self.kill(StopReason::clone(reason));
+        }
+        cut.tell(reason);
+    }
+
     /// A run has failed. If none can follow, nobody waits for one.
     pub(super) fn failed(&self, reason: &StopReason) {
         if self.limits.care == Care::Nobody || self.mailbox.closed().is_some() {
@@ -382,10 +393,18 @@ impl ActorCell {
         self.rare.get_or_init(Box::default).watches.get_or_init(Watches::default)
     }
 
-    /// The run has ended: it watches nobody.
+    /// Whom the actor is linked to.
+    pub(crate) fn links(&self) -> &Links {
+        self.rare.get_or_init(Box::default).links.get_or_init(Links::default)
+    }
+
+    /// The run has ended: it watches nobody, and ends with nobody.
     fn end_watches(&self) {
         if let Some(watches) = self.rare.get().and_then(|rare| rare.watches.get()) {
             watches.end();
+        }
+        if let Some(links) = self.rare.get().and_then(|rare| rare.links.get()) {
+            links.end();
         }
     }
 

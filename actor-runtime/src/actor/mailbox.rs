@@ -40,7 +40,7 @@ use std::{
 };
 
 use life::Life;
-pub(crate) use life::Rest;
+pub(crate) use life::{Cut, Rest};
 pub(crate) use observe::{Answer, Look, Question};
 use slab::Slab;
 use tokio::time::Instant;

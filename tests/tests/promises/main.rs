@@ -7,6 +7,7 @@ mod dial_policy;
 mod direct;
 mod layers;
 mod layers_limit;
+mod links;
 mod misuse;
 mod names;
 mod oneway;
