@@ -9,7 +9,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::mailbox::{Cut, Mailbox, Rest};
+use super::{
+    failed::{FailedCall, FailedCalls},
+    mailbox::{Cut, Mailbox, Rest},
+};
 use crate::{
     actor_id::ActorId,
     call::{
@@ -46,6 +49,8 @@ struct Rare {
     timers: OnceLock<Arc<TimerSet>>,
     watches: OnceLock<Watches>,
     links: OnceLock<Links>,
+    /// Made when a handler panics first.
+    failed: OnceLock<FailedCalls>,
 }
 
 /// How much an actor takes on.
@@ -386,6 +391,19 @@ impl ActorCell {
             timers.end();
         }
         timers
+    }
+
+    /// The handler of this call has panicked, which ends the run.
+    pub(super) fn note_failed(&self, call: &dyn AnyCall, message: &str) {
+        let (run, _) = self.mailbox.restarts();
+        let failed = FailedCall::new(call, message, self.identity.node.calendar(), run);
+        self.rare.get_or_init(Box::default).failed.get_or_init(FailedCalls::default).note(failed);
+    }
+
+    /// The last calls whose panics ended runs, the oldest first.
+    pub(crate) fn failed_calls(&self) -> Vec<FailedCall> {
+        let failed = self.rare.get().and_then(|rare| rare.failed.get());
+        failed.map(FailedCalls::all).unwrap_or_default()
     }
 
     /// Whom the actor watches.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Stage, StopReason},
-    context::{ActorContext, InContext, enter, with_call},
+    context::{ActorContext, InContext, enter, with_call, with_current},
     panics::text_of,
     service::{Access, Services, SharedRef, Turn, TurnEnd},
     timer::DueTurn,
@@ -160,8 +160,12 @@ impl<F: Future<Output = ()>> Future for Guarded<F> {
             Ok(Poll::Pending) => Poll::Pending,
             Err(panic) => {
                 let message = text_of(&*panic);
-                let method = with_call(|call| {
+                let method = with_current(ActorContext::turn).flatten().map(|(actor, call)| {
                     let method = call.head().method.to_string();
+                    // Before the caller learns of it, who may look.
+                    if let Some(cell) = actor.cell.upgrade() {
+                        cell.note_failed(&*call, &message);
+                    }
                     tracing::error!(%method, actor = %call.head().name, %message, "a handler panicked");
                     let detail = format!("the handler panicked: {message}; its actor stops");
                     call.fail(&mut |_| {

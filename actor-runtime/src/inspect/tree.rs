@@ -6,16 +6,18 @@ use super::{
     ActorState,
     inspector::{generation, state},
 };
-use crate::{Node, actor_id::ActorId, call::StopReason, supervise::Strategy};
+use crate::{FailedCall, Node, actor_id::ActorId, call::StopReason, supervise::Strategy};
 
 /// The actors and supervisors of a node at one moment, by [`Node::actors`], in the order in which they began.
 ///
-/// As text it is a line for each, below whoever started it or looks after it:
+/// As text it is a line for each, below whoever started it or looks after it, and one for each call whose panic ended a run
+/// of it, as far as they are [kept](FailedCall::KEPT):
 ///
 /// ```text
 /// supervisor #1, one for one, 1 restart
 ///   calc: running
 ///   store: idle, restarted 1 time, the last time because a handler panicked in …
+///     ! run 0 ended by Store/put, called by Shop/sell on "shop": …
 ///     #4: idle
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct ActorNode {
     pub restarts: u64,
     /// Why, the last time.
     pub last_failure: Option<StopReason>,
+    /// The last calls whose panics ended its runs, the oldest first; none for a supervisor.
+    pub failures: Vec<FailedCall>,
 }
 
 impl ActorTree {
@@ -71,6 +75,7 @@ impl Node {
                 supervises: Some(post.strategy),
                 restarts,
                 last_failure,
+                failures: Vec::new(),
             };
             actors.insert(post.id.serial, node);
         }
@@ -84,6 +89,7 @@ impl Node {
                 supervises: None,
                 restarts,
                 last_failure,
+                failures: cell.failed_calls(),
             };
             actors.insert(cell.identity.id.serial, node);
         }
@@ -100,6 +106,9 @@ impl fmt::Display for ActorTree {
         let mut left: Vec<(usize, &ActorNode)> = roots.map(|root| (0, root)).collect();
         while let Some((depth, actor)) = left.pop() {
             writeln!(f, "{:indent$}{actor}", "", indent = 2 * depth)?;
+            for failed in &actor.failures {
+                writeln!(f, "{:indent$}! {failed}", "", indent = 2 * (depth + 1))?;
+            }
             let children = self.actors.iter().rev().filter(|child| child.parent == Some(actor.id));
             left.extend(children.map(|child| (depth + 1, child)));
         }

@@ -11,6 +11,7 @@ mod links;
 mod misuse;
 mod names;
 mod oneway;
+mod poison;
 mod reply_to;
 mod s10_attempts;
 mod s10_delivery;
