@@ -101,7 +101,7 @@ mod transport;
 mod trust;
 mod watch;
 
-pub use actor::{Actor, ActorHandle, Ended, FailedCall, Health, Overflow};
+pub use actor::{Actor, ActorHandle, Counts, Ended, FailedCall, Health, Overflow};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{

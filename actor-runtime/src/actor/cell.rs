@@ -10,8 +10,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    counts::{Counts, Mark, Marks},
     failed::{FailedCall, FailedCalls},
-    mailbox::{Cut, Mailbox, Rest},
+    mailbox::{Cut, Look, Mailbox, Rest},
 };
 use crate::{
     actor_id::ActorId,
@@ -51,6 +52,7 @@ struct Rare {
     links: OnceLock<Links>,
     /// Made when a handler panics first.
     failed: OnceLock<FailedCalls>,
+    marks: Marks,
 }
 
 /// How much an actor takes on.
@@ -393,8 +395,23 @@ impl ActorCell {
         timers
     }
 
+    /// A turn has ended otherwise than with a reply.
+    #[cold]
+    pub(super) fn mark(&self, mark: Mark) {
+        self.rare.get_or_init(Box::default).marks.note(mark);
+    }
+
+    /// What it has done, as its mailbox was seen.
+    pub(crate) fn counts(&self, look: &Look) -> Counts {
+        match self.rare.get() {
+            Some(rare) => rare.marks.with(look),
+            None => Marks::default().with(look),
+        }
+    }
+
     /// The handler of this call has panicked, which ends the run.
     pub(super) fn note_failed(&self, call: &dyn AnyCall, message: &str) {
+        self.mark(Mark::Failed);
         let (run, _) = self.mailbox.restarts();
         let failed = FailedCall::new(call, message, self.identity.node.calendar(), run);
         self.rare.get_or_init(Box::default).failed.get_or_init(FailedCalls::default).note(failed);

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{ActorCell, FailedCall};
+use super::{ActorCell, Counts, FailedCall};
 use crate::{
     actor_id::ActorId,
     call::{StopReason, Target},
@@ -104,6 +104,14 @@ impl ActorHandle {
     pub fn kill(&self) -> Ended {
         self.cell.kill(StopReason::Killed);
         self.ended()
+    }
+
+    /// How many turns it has had since it was registered, and how they ended; over all its runs, and also when it has ended.
+    ///
+    /// A turn is counted when its actor goes on, which may be shortly after its caller has the reply. What is queued and
+    /// running now [`Node::actors`](crate::Node::actors) shows.
+    pub fn counts(&self) -> Counts {
+        self.cell.counts(&self.cell.mailbox.look(self.cell.identity.node.now()))
     }
 
     /// The last [`FailedCall::KEPT`] calls whose panics ended runs of this actor, the oldest first; over all its runs, and

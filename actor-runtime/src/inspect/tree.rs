@@ -6,7 +6,7 @@ use super::{
     ActorState,
     inspector::{generation, state},
 };
-use crate::{FailedCall, Node, actor_id::ActorId, call::StopReason, supervise::Strategy};
+use crate::{Counts, FailedCall, Node, actor_id::ActorId, call::StopReason, supervise::Strategy};
 
 /// The actors and supervisors of a node at one moment, by [`Node::actors`], in the order in which they began.
 ///
@@ -15,8 +15,8 @@ use crate::{FailedCall, Node, actor_id::ActorId, call::StopReason, supervise::St
 ///
 /// ```text
 /// supervisor #1, one for one, 1 restart
-///   calc: running
-///   store: idle, restarted 1 time, the last time because a handler panicked in …
+///   calc: running, 1 running, 3 queued, 1207 turns (2 errors, 1 cancelled, 311 delayed)
+///   store: idle, 1 turn (1 failed), restarted 1 time, the last time because a handler panicked in …
 ///     ! run 0 ended by Store/put, called by Shop/sell on "shop": …
 ///     #4: idle
 /// ```
@@ -38,6 +38,12 @@ pub struct ActorNode {
     pub parent: Option<ActorId>,
     /// What it does; none for a supervisor.
     pub state: Option<ActorState>,
+    /// How many calls its mailbox holds, with those that wait at their callers because it is full.
+    pub queued: u64,
+    /// How many turns are running.
+    pub running: u64,
+    /// What it has done since it was registered; nothing for a supervisor.
+    pub counts: Counts,
     /// Which children it starts again; none for an actor.
     pub supervises: Option<Strategy>,
     /// How often it was started again; for a supervisor, how often it has had that done.
@@ -72,6 +78,9 @@ impl Node {
                 },
                 parent: id(post.above),
                 state: None,
+                queued: 0,
+                running: 0,
+                counts: Counts::default(),
                 supervises: Some(post.strategy),
                 restarts,
                 last_failure,
@@ -81,11 +90,15 @@ impl Node {
         }
         for cell in self.roster().all() {
             let (restarts, last_failure) = generation(&cell);
+            let look = cell.mailbox.look(now);
             let node = ActorNode {
                 id: cell.identity.id,
                 name: cell.identity.name.to_string(),
                 parent: id(cell.registered.parent),
-                state: Some(state(&cell.mailbox.look(now))),
+                state: Some(state(&look)),
+                queued: (look.queued + look.waiting) as u64,
+                running: look.running as u64,
+                counts: cell.counts(&look),
                 supervises: None,
                 restarts,
                 last_failure,
@@ -130,6 +143,22 @@ impl fmt::Display for ActorNode {
             Some(ActorState::Stopping) => f.write_str(": stopping")?,
             Some(ActorState::Stopped { .. } | ActorState::Panicked { .. }) => f.write_str(": stopped")?,
             Some(ActorState::Running) | None => f.write_str(": running")?,
+        }
+        for (count, what) in [(self.running, "running"), (self.queued, "queued")] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        let Counts { handled, errors, failed, cancelled, delayed } = self.counts;
+        if handled > 0 {
+            write!(f, ", {handled} turn{}", times(handled))?;
+        }
+        let others = [(errors, "errors"), (failed, "failed"), (cancelled, "cancelled"), (delayed, "delayed")];
+        for (at, (count, what)) in others.into_iter().filter(|(count, _)| *count > 0).enumerate() {
+            write!(f, "{}{count} {what}", if at == 0 { " (" } else { ", " })?;
+        }
+        if others.iter().any(|(count, _)| *count > 0) {
+            f.write_str(")")?;
         }
         if self.restarts > 0 {
             write!(f, ", restarted {} time{}", self.restarts, times(self.restarts))?;

@@ -3,6 +3,7 @@
 
 mod clients_in_messages;
 mod context;
+mod counts;
 mod dial_policy;
 mod direct;
 mod layers;

@@ -14,6 +14,7 @@
 
 use std::{sync::Arc, task::Waker};
 
+use slab::Slab;
 use tokio::{sync::watch, time::Instant};
 
 use super::{Entry, Mailbox, State, lock, wake};
@@ -31,6 +32,8 @@ pub(super) struct Life {
     /// Why this run was told to end at once, if it was a failure elsewhere.
     broken: Option<Arc<StopReason>>,
     runs: u64,
+    /// How many turns were left when their runs ended.
+    cut_off: u64,
     /// How the last run ended that was to be followed by another.
     last: Option<Arc<StopReason>>,
 }
@@ -174,7 +177,7 @@ impl Mailbox {
         if state.ended || state.closing.is_some() {
             return Rest::Ended;
         }
-        let running = std::mem::take(&mut state.running);
+        let running = state.take_running();
         let question = state.question.take();
         // Nobody waits for their turns any more.
         let joins = state.beside.as_mut().map(|beside| std::mem::take(&mut beside.joins)).unwrap_or_default();
@@ -255,6 +258,19 @@ impl State {
 
     fn end(&self) -> Option<Arc<StopReason>> {
         self.closing.clone().filter(|_| self.ended)
+    }
+
+    /// The turns that were not given back: they end with their run.
+    pub(super) fn take_running(&mut self) -> Slab<Entry> {
+        let running = std::mem::take(&mut self.running);
+        if !running.is_empty() {
+            self.life().cut_off += running.len() as u64;
+        }
+        running
+    }
+
+    pub(super) fn cut_off(&self) -> u64 {
+        self.life.as_ref().map_or(0, |life| life.cut_off)
     }
 
     fn run(&self) -> Option<u64> {
