@@ -10,7 +10,11 @@ use std::{
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::mailbox::{Mailbox, Rest};
+use super::{
+    counts::{Counts, Mark, Marks},
+    failed::{FailedCall, FailedCalls},
+    mailbox::{Cut, Look, Mailbox, Rest},
+};
 use crate::{
     actor_id::ActorId,
     call::{
@@ -22,7 +26,7 @@ use crate::{
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
     timer::{Deliver, TimerSet},
-    watch::Watches,
+    watch::{Links, Watches},
 };
 
 /// One registered actor.
@@ -46,6 +50,10 @@ struct Rare {
     /// Made when somebody asks for the actor's timers first.
     timers: OnceLock<Arc<TimerSet>>,
     watches: OnceLock<Watches>,
+    links: OnceLock<Links>,
+    /// Made when a handler panics first.
+    failed: OnceLock<FailedCalls>,
+    marks: Marks,
 }
 
 /// How much an actor takes on.
@@ -266,6 +274,16 @@ impl ActorCell {
         }
     }
 
+    /// This run was told to end by a failure elsewhere, and has this to tell: what it runs is cut off. If no run can follow,
+    /// the queue fails.
+    pub(crate) fn broken(&self, cut: Cut, reason: &Arc<StopReason>) {
+        self.identity.node.producers().stop_those_of(self.identity.id, reason);
+        if self.limits.care == Care::Nobody || cut.is_last {
+            self.kill(StopReason::clone(reason));
+        }
+        cut.tell(reason);
+    }
+
     /// A run has failed. If none can follow, nobody waits for one.
     pub(super) fn failed(&self, reason: &StopReason) {
         if self.limits.care == Care::Nobody || self.mailbox.closed().is_some() {
@@ -394,15 +412,51 @@ impl ActorCell {
         timers
     }
 
+    /// A turn has ended otherwise than with a reply.
+    #[cold]
+    pub(super) fn mark(&self, mark: Mark) {
+        self.rare.get_or_init(Box::default).marks.note(mark);
+    }
+
+    /// What it has done, as its mailbox was seen.
+    pub(crate) fn counts(&self, look: &Look) -> Counts {
+        match self.rare.get() {
+            Some(rare) => rare.marks.with(look),
+            None => Marks::default().with(look),
+        }
+    }
+
+    /// The handler of this call has panicked, which ends the run.
+    pub(super) fn note_failed(&self, call: &dyn AnyCall, message: &str) {
+        self.mark(Mark::Failed);
+        let (run, _) = self.mailbox.restarts();
+        let failed = FailedCall::new(call, message, self.identity.node.calendar(), run);
+        self.rare.get_or_init(Box::default).failed.get_or_init(FailedCalls::default).note(failed);
+    }
+
+    /// The last calls whose panics ended runs, the oldest first.
+    pub(crate) fn failed_calls(&self) -> Vec<FailedCall> {
+        let failed = self.rare.get().and_then(|rare| rare.failed.get());
+        failed.map(FailedCalls::all).unwrap_or_default()
+    }
+
     /// Whom the actor watches.
     pub(crate) fn watches(&self) -> &Watches {
         self.rare.get_or_init(Box::default).watches.get_or_init(Watches::default)
     }
 
-    /// The run has ended: it watches nobody.
+    /// Whom the actor is linked to.
+    pub(crate) fn links(&self) -> &Links {
+        self.rare.get_or_init(Box::default).links.get_or_init(Links::default)
+    }
+
+    /// The run has ended: it watches nobody, and ends with nobody.
     fn end_watches(&self) {
         if let Some(watches) = self.rare.get().and_then(|rare| rare.watches.get()) {
             watches.end();
+        }
+        if let Some(links) = self.rare.get().and_then(|rare| rare.links.get()) {
+            links.end();
         }
     }
 

@@ -129,6 +129,12 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        // A link may have broken at any time, also while `on_stop` ran.
+        if let Some(broken) = self.cell.mailbox.broken()
+            && self.reason.as_ref().is_none_or(|reason| broken.outweighs(reason))
+        {
+            self.reason = Some(broken);
+        }
         let reason = self.reason.take();
         self.cell.leave(reason.unwrap_or_else(|| Arc::new(StopReason::Abandoned)));
     }

@@ -25,7 +25,7 @@ pub(crate) fn sleep_until(at: Instant) -> Sleep {
     tokio::time::sleep_until(at)
 }
 
-/// The calendar's time. For certificates; everything that measures asks [`now`].
+/// The calendar's time. For certificates and for people; everything that measures asks [`now`].
 pub(crate) fn calendar() -> SystemTime {
     SystemTime::now()
 }

@@ -31,7 +31,7 @@ use std::{
     future::Future,
     ops::Deref,
     sync::{Arc, OnceLock, Weak},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{runtime::Handle, time::Instant};
@@ -266,6 +266,11 @@ impl Node {
     /// The time of day, in milliseconds since 1970; for people, not for deadlines.
     pub(crate) fn unix_millis(&self) -> u64 {
         clock::unix_millis()
+    }
+
+    /// The time of day, for people.
+    pub(crate) fn calendar(&self) -> SystemTime {
+        clock::calendar()
     }
 
     pub(crate) fn sleep_until(&self, at: Instant) -> tokio::time::Sleep {

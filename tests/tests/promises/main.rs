@@ -3,13 +3,16 @@
 
 mod clients_in_messages;
 mod context;
+mod counts;
 mod dial_policy;
 mod direct;
 mod layers;
 mod layers_limit;
+mod links;
 mod misuse;
 mod names;
 mod oneway;
+mod poison;
 mod reply_to;
 mod s10_attempts;
 mod s10_delivery;

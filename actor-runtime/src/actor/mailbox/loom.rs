@@ -386,3 +386,54 @@ fn a_kill_against_a_resume() {
 fn a_close_against_a_resume() {
     ended_against_a_resume(|mailbox| mailbox.close(StopReason::Stopped));
 }
+
+/// Invariants 3 and 10: a failure elsewhere that is told to one run ends that one, or nobody: never the run that follows.
+#[test]
+fn a_failure_elsewhere_against_a_receiver_that_makes_way() {
+    model(|| {
+        let mailbox = mailbox(1);
+        let run = mailbox.run().expect("it runs");
+        let breaker = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || {
+                let reason = Arc::new(StopReason::Killed);
+                let cut = mailbox.break_run(run, &reason);
+                let told = cut.is_some();
+                if let Some(cut) = cut {
+                    cut.tell(&reason);
+                }
+                told
+            }
+        });
+        assert!(mailbox.rest(&Arc::new(StopReason::Restarted)) == super::Rest::Resting);
+        assert!(mailbox.resume());
+        let again = mailbox.run().expect("the next one");
+        assert!(mailbox.broken().is_none() && !mailbox.is_killed());
+        breaker.join().expect("no panic");
+        assert!(mailbox.broken().is_none() && !mailbox.is_killed());
+        // The run that there is can be told.
+        let reason = Arc::new(StopReason::Finished);
+        assert!(again != run && mailbox.break_run(run, &reason).is_none());
+        assert!(mailbox.break_run(again, &reason).is_some());
+        let Step::Killed = next(&mailbox, Admit::Any) else { panic!("it was told") };
+    });
+}
+
+/// Invariant 3: a receiver that parks while its run is told to end by a failure elsewhere is woken.
+#[test]
+fn parking_against_a_failure_elsewhere() {
+    model(|| {
+        let mailbox = mailbox(1);
+        let run = mailbox.run().expect("it runs");
+        let breaker = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || {
+                let reason = Arc::new(StopReason::Killed);
+                mailbox.break_run(run, &reason).expect("nobody else ends it").tell(&reason);
+            }
+        });
+        let Step::Killed = next(&mailbox, Admit::Any) else { panic!("nothing else comes") };
+        breaker.join().expect("no panic");
+        assert!(mailbox.broken().is_some());
+    });
+}
