@@ -23,7 +23,7 @@ use crate::{
     names::{Namespace, Resolver},
     reply::Pending,
     timer::Timers,
-    watch::Watch,
+    watch::{self, Watch},
 };
 
 tokio::task_local! {
@@ -237,6 +237,68 @@ impl ActorContext {
         Watch::begin(self, client).await
     }
 
+    /// Whether it is that of a turn, and not of a task or a hook of the actor's life.
+    pub(crate) fn is_turn(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Links this actor to another one, wherever that is: when that one fails, this one's run ends too, at once, as
+    /// [`StopReason::LinkBroken`](crate::StopReason::LinkBroken). Its running turns are cut off at their next await, and its
+    /// [`on_stop`](crate::Actor::on_stop) is not run, as after a kill; it has failed, so its supervisor starts it again,
+    /// those that watch it are told so, and those that are linked to it end with it.
+    ///
+    /// All but a stop is a failure here: that the other one was killed, that its node was lost, and that it had ended
+    /// before or never was. A stop that went well ends the link, and nothing else. That a supervisor starts the other one
+    /// again is no end ([`Monitor`](crate::Monitor)).
+    ///
+    /// A link has one direction: the other actor knows nothing of it, and does not end by it. Two that link each other end
+    /// together. An actor that links itself has linked nobody.
+    ///
+    /// It is linked when this has returned, which takes the time of a call if the other one is on another node; one that
+    /// cannot be reached in that time counts as lost. If the other one has failed already, a turn or hook that calls this is
+    /// cut off here. The link belongs to this run of the actor, also while its `on_stop` runs: one that is started again
+    /// links anew, for example in its [`on_start`](crate::Actor::on_start). Each takes a task of the node.
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time; nobody is linked then.
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use actor_runtime::{Node, StopReason, prelude::*};
+    ///
+    /// # #[actor_service] trait Store { async fn put(&mut self, line: String); }
+    /// # struct Disk;
+    /// # #[actor_service] impl Store for Disk { async fn put(&mut self, _: String) { panic!("it is full") } }
+    /// # #[actor_service] trait Log { async fn append(&mut self, line: String); }
+    /// /// Worth nothing without its store.
+    /// struct Writer {
+    ///     store: StoreClient,
+    /// }
+    ///
+    /// impl Actor for Writer {
+    ///     type Services = (LogService,);
+    ///
+    ///     async fn on_start(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
+    ///         current_ctx()?.link(&self.store).await;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # #[actor_service(part)] impl Log for Writer { async fn append(&mut self, _: String) {} }
+    ///
+    /// # #[actor_runtime::main]
+    /// # async fn main() -> Result<(), Box<dyn Error>> {
+    /// let node = Node::builder().build()?;
+    /// let disk = node.actor("disk", Disk).start()?;
+    /// let writer = node.actor("writer", Writer { store: disk.client() }).start()?;
+    /// writer.started().await?;
+    /// disk.kill();
+    /// assert!(matches!(writer.ended().await, StopReason::LinkBroken { to, .. } if to == "disk"));
+    /// # Ok(()) }
+    /// ```
+    pub async fn link(&self, client: &impl ServiceClient) -> watch::Link {
+        watch::Link::begin(self, client).await
+    }
+
     /// Who the actor is.
     pub(crate) fn identity(&self) -> &Arc<Identity> {
         &self.identity
@@ -316,7 +378,7 @@ impl ActorContext {
     }
 
     /// This turn as a link of the chain of the calls made in it.
-    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+    pub(crate) fn chain(&self) -> Option<Arc<Link>> {
         let head = self.call.as_ref()?.head();
         let link = head.turn.get_or_init(|| {
             let Identity { id, name, .. } = &*self.identity;

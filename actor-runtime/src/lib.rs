@@ -60,7 +60,7 @@
 //! - [`ReplyTo`]: answering a call later than its turn. [`Call::try_now`]: not waiting for room.
 //! - [`current_ctx`]: what a handler knows about its call. [`Timers`]: turns at their time.
 //! - [`Node::actor`] and [`ActorHandle`]: actors without a server, and their ends. [`supervise`]: starting them again.
-//! - [`Monitor`]: being told that an actor has ended, wherever it was.
+//! - [`Monitor`]: being told that an actor has ended, wherever it was. [`Link`]: ending with it.
 //! - [`inspect`]: asking a server how it is, and what it serves.
 //! - [`layers`]: traces, limits and metrics around calls; [`Layer`] to write another.
 //! - [`Node`]: several nodes in one process, settings, layers. [`BlockingNode`] and [`Call::wait`]: programs that are not
@@ -96,12 +96,13 @@ pub mod supervise;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod texts;
 mod timer;
 mod transport;
 mod trust;
 mod watch;
 
-pub use actor::{Actor, ActorHandle, Ended, Health, Overflow};
+pub use actor::{Actor, ActorHandle, Counts, Ended, FailedCall, Health, Overflow};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{
@@ -127,7 +128,7 @@ pub use stream::Streaming;
 pub use timer::{MissedTicks, Period, Timeout, TimerError, TimerId, Timers};
 pub use transport::quic::NetworkMode;
 pub use trust::{Authority, Crypto, Identity, Peer, Trust, TrustBuilder, TrustError};
-pub use watch::{Down, DownReason, Monitor, Watch};
+pub use watch::{Down, DownReason, Link, Monitor, Watch};
 
 /// The guide's programs.
 #[cfg(doctest)]

@@ -1,27 +1,32 @@
 //! One registered actor, as everybody but its own loop sees it.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     sync::{Arc, OnceLock},
     task::Poll,
     time::Duration,
 };
 
+use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::mailbox::{Mailbox, Rest};
+use super::{
+    counts::{Counts, Mark, Marks},
+    failed::{FailedCall, FailedCalls},
+    mailbox::{Cut, Look, Mailbox, Rest},
+};
 use crate::{
     actor_id::ActorId,
     call::{
         AnyCall, Dedup, Delivery, Failure, FailureKind, Hop, Link, Metadata, Refused, ReplySink, StopReason,
         Target, Window,
     },
-    context::Identity,
+    context::{Cancelled, Identity},
     layer::Layers,
     node::deadlines::Sweep,
     service::{Access, Method, MethodTable},
     timer::{Deliver, TimerSet},
-    watch::Watches,
+    watch::{Links, Watches},
 };
 
 /// One registered actor.
@@ -45,6 +50,10 @@ struct Rare {
     /// Made when somebody asks for the actor's timers first.
     timers: OnceLock<Arc<TimerSet>>,
     watches: OnceLock<Watches>,
+    links: OnceLock<Links>,
+    /// Made when a handler panics first.
+    failed: OnceLock<FailedCalls>,
+    marks: Marks,
 }
 
 /// How much an actor takes on.
@@ -234,8 +243,17 @@ impl ActorCell {
         if self.limits.care != Care::Nobody
             && let Some(reason) = self.mailbox.end_reason()
         {
-            self.identity.node.roster().remove(self);
+            self.leave_roster();
+            self.end_timers();
+            self.end_watches();
             self.identity.pending.end(&reason);
+        }
+    }
+
+    /// Nobody finds it any more but by its name, for some time.
+    fn leave_roster(&self) {
+        if self.identity.node.roster().remove(self) {
+            self.identity.node.directory().ended(&self.identity.name, self.identity.id);
         }
     }
 
@@ -254,6 +272,16 @@ impl ActorCell {
             Care::Permanent => drop(self.mailbox.retire(StopReason::Finished)),
             Care::Nobody | Care::Supervisor => self.mailbox.stop(StopReason::Finished),
         }
+    }
+
+    /// This run was told to end by a failure elsewhere, and has this to tell: what it runs is cut off. If no run can follow,
+    /// the queue fails.
+    pub(crate) fn broken(&self, cut: Cut, reason: &Arc<StopReason>) {
+        self.identity.node.producers().stop_those_of(self.identity.id, reason);
+        if self.limits.care == Care::Nobody || cut.is_last {
+            self.kill(StopReason::clone(reason));
+        }
+        cut.tell(reason);
     }
 
     /// A run has failed. If none can follow, nobody waits for one.
@@ -286,7 +314,7 @@ impl ActorCell {
     /// There is no next run.
     pub(crate) fn end(&self, reason: StopReason) {
         // Before those who wait for the end are told, so that they find nothing of it.
-        self.identity.node.roster().remove(self);
+        self.leave_roster();
         self.mailbox.end(reason);
         self.end_timers();
         self.end_watches();
@@ -315,7 +343,7 @@ impl ActorCell {
             poll_fn(|cx| if self.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(()) });
         // Boxed: few actors have children, and all have the place that this takes.
         let mut all = Box::pin(all);
-        let mut limit = Box::pin(node.sleep_until(node.now() + grace + LAST_WORDS));
+        let mut limit = Box::pin(node.sleep_until(node.after(grace.saturating_add(LAST_WORDS))));
         tokio::select! {
             biased;
             () = &mut all => {}
@@ -340,10 +368,17 @@ impl ActorCell {
     }
 
     /// The actor takes no more turns, and what it held is gone: waits until tasks have answered what they were to answer,
-    /// or until the actor is to end at once.
+    /// or nobody waits for it any more, or until the actor is to end at once.
     pub(super) async fn answered(&self) {
+        let open = self.identity.pending.open();
+        if open.is_empty() {
+            return;
+        }
+        // Boxed: few actors have such calls, and all have the place that this takes.
+        let mut over = Box::pin(join_all(open.into_iter().map(|call| Cancelled::new(Some(call)))));
         poll_fn(|cx| {
-            let left = self.identity.pending.poll_drained(cx).is_pending();
+            let left =
+                over.as_mut().poll(cx).is_pending() && self.identity.pending.poll_drained(cx).is_pending();
             if left && self.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
@@ -377,15 +412,51 @@ impl ActorCell {
         timers
     }
 
+    /// A turn has ended otherwise than with a reply.
+    #[cold]
+    pub(super) fn mark(&self, mark: Mark) {
+        self.rare.get_or_init(Box::default).marks.note(mark);
+    }
+
+    /// What it has done, as its mailbox was seen.
+    pub(crate) fn counts(&self, look: &Look) -> Counts {
+        match self.rare.get() {
+            Some(rare) => rare.marks.with(look),
+            None => Marks::default().with(look),
+        }
+    }
+
+    /// The handler of this call has panicked, which ends the run.
+    pub(super) fn note_failed(&self, call: &dyn AnyCall, message: &str) {
+        self.mark(Mark::Failed);
+        let (run, _) = self.mailbox.restarts();
+        let failed = FailedCall::new(call, message, self.identity.node.calendar(), run);
+        self.rare.get_or_init(Box::default).failed.get_or_init(FailedCalls::default).note(failed);
+    }
+
+    /// The last calls whose panics ended runs, the oldest first.
+    pub(crate) fn failed_calls(&self) -> Vec<FailedCall> {
+        let failed = self.rare.get().and_then(|rare| rare.failed.get());
+        failed.map(FailedCalls::all).unwrap_or_default()
+    }
+
     /// Whom the actor watches.
     pub(crate) fn watches(&self) -> &Watches {
         self.rare.get_or_init(Box::default).watches.get_or_init(Watches::default)
     }
 
-    /// The run has ended: it watches nobody.
+    /// Whom the actor is linked to.
+    pub(crate) fn links(&self) -> &Links {
+        self.rare.get_or_init(Box::default).links.get_or_init(Links::default)
+    }
+
+    /// The run has ended: it watches nobody, and ends with nobody.
     fn end_watches(&self) {
         if let Some(watches) = self.rare.get().and_then(|rare| rare.watches.get()) {
             watches.end();
+        }
+        if let Some(links) = self.rare.get().and_then(|rare| rare.links.get()) {
+            links.end();
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::ActorCell;
+use super::{ActorCell, Counts, FailedCall};
 use crate::{
     actor_id::ActorId,
     call::{StopReason, Target},
@@ -104,6 +104,40 @@ impl ActorHandle {
     pub fn kill(&self) -> Ended {
         self.cell.kill(StopReason::Killed);
         self.ended()
+    }
+
+    /// How many turns it has had since it was registered, and how they ended; over all its runs, and also when it has ended.
+    ///
+    /// A turn is counted when its actor goes on, which may be shortly after its caller has the reply. What is queued and
+    /// running now [`Node::actors`](crate::Node::actors) shows.
+    pub fn counts(&self) -> Counts {
+        self.cell.counts(&self.cell.mailbox.look(self.cell.identity.node.now()))
+    }
+
+    /// The last [`FailedCall::KEPT`] calls whose panics ended runs of this actor, the oldest first; over all its runs, and
+    /// also when it has ended. When a caller learns that its call has panicked, it is among them.
+    ///
+    /// ```
+    /// # use actor_runtime::{Node, prelude::*};
+    /// # #[actor_service] trait Divider { async fn divide(&mut self, a: u32, b: u32) -> u32; }
+    /// # struct Desk;
+    /// # #[actor_service] impl Divider for Desk {
+    /// #     async fn divide(&mut self, a: u32, b: u32) -> u32 { a / b }
+    /// # }
+    /// # #[actor_runtime::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let node = Node::builder().build()?;
+    /// let desk = node.actor("desk", Desk).supervised(|| Desk)?;
+    /// let client: DividerClient = desk.client();
+    /// assert!(client.divide(1, 0).await.is_err());
+    /// assert_eq!(client.divide(4, 2).await?, 2);
+    /// let failed = &desk.failures()[0];
+    /// assert_eq!((failed.method.as_str(), failed.run), ("Divider/divide", 0));
+    /// println!("{failed}");
+    /// # Ok(()) }
+    /// ```
+    pub fn failures(&self) -> Vec<FailedCall> {
+        self.cell.failed_calls()
     }
 
     /// Waits until the actor has ended, and gives the reason; also long after.

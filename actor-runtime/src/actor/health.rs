@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Actor, mailbox::Question};
-use crate::{message, panics::text_of};
+use crate::{message, panics::text_of, texts::start_of};
 
 /// How an actor says that it is: what [`Actor::health`] returns.
 #[message(crate = crate)]
@@ -32,8 +32,7 @@ impl Health {
 
     fn bounded(mut self) -> Self {
         if let Self::Degraded(text) | Self::Failing(text) = &mut self {
-            let cut = (0..=Self::MAX_BYTES).rev().find(|at| text.is_char_boundary(*at));
-            text.truncate(if text.len() > Self::MAX_BYTES { cut.unwrap_or(0) } else { text.len() });
+            text.truncate(start_of(text, Self::MAX_BYTES).len());
         }
         self
     }

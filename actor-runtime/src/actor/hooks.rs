@@ -50,7 +50,7 @@ pub(super) async fn stop<A: Actor>(
 }
 
 /// Drops the actor. What it gives is what went wrong in that.
-pub(super) fn discard<A>(actor: A, cell: &ActorCell) -> Result<(), StopReason> {
+pub(crate) fn discard<A>(actor: A, cell: &ActorCell) -> Result<(), StopReason> {
     catch_unwind(AssertUnwindSafe(move || drop(actor))).map_err(|panic| {
         let message = format!("its `Drop` panicked: {}", text_of(&*panic));
         tracing::error!(actor = %cell.identity.name, %message, "an actor did not stop well");
@@ -96,7 +96,7 @@ impl<F: Future> Future for Hook<'_, F> {
         if matches!(polled, Ok(Poll::Pending)) {
             let node = &this.cell.identity.node;
             let limit = *this.limit;
-            let until = this.until.get_or_insert_with(|| Box::pin(node.sleep_until(node.now() + limit)));
+            let until = this.until.get_or_insert_with(|| Box::pin(node.sleep_until(node.after(limit))));
             if until.as_mut().poll(cx).is_ready() {
                 polled = Ok(Poll::Ready(HookEnd::Late));
             } else if !this.cell.mailbox.park_for_kill(cx) {

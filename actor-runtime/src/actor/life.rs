@@ -82,7 +82,11 @@ async fn start<A: Actor>(actor: &mut A, cell: &Arc<ActorCell>) -> Result<(), Lea
 async fn wind_down<A: Actor>(actor: Option<&mut A>, run: &mut Run, leaving: Leaving) {
     let started = !matches!(leaving, Leaving::NotStarted(_));
     let reason = match leaving {
-        Leaving::Killed => return run.cell.kill_children(),
+        Leaving::Killed => {
+            // A run that is cut off for the next one; the reason of a kill is the mailbox's.
+            run.reason = run.cell.mailbox.retiring();
+            return run.cell.kill_children();
+        }
         Leaving::Closed => run.cell.mailbox.closed(),
         Leaving::Retired => run.cell.mailbox.retiring(),
         Leaving::Failed(reason) | Leaving::NotStarted(reason) => {
@@ -125,6 +129,12 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        // A link may have broken at any time, also while `on_stop` ran.
+        if let Some(broken) = self.cell.mailbox.broken()
+            && self.reason.as_ref().is_none_or(|reason| broken.outweighs(reason))
+        {
+            self.reason = Some(broken);
+        }
         let reason = self.reason.take();
         self.cell.leave(reason.unwrap_or_else(|| Arc::new(StopReason::Abandoned)));
     }

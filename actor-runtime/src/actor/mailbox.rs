@@ -29,6 +29,7 @@
 //!    handed out, is over, or the mailbox closes; it is never refused before that.
 //! 9. After `retire` no call of the queue is handed out to this receiver. Between `rest` and `resume` there is no
 //!    receiver: calls queue, and whoever closes the mailbox ends it.
+//! 10. `break_run` ends the run that it names at its next look here, or nobody.
 
 mod life;
 mod observe;
@@ -40,7 +41,7 @@ use std::{
 };
 
 use life::Life;
-pub(crate) use life::Rest;
+pub(crate) use life::{Cut, Rest};
 pub(crate) use observe::{Answer, Look, Question};
 use slab::Slab;
 use tokio::time::Instant;
@@ -91,6 +92,10 @@ struct State {
     progress: Option<Instant>,
     /// Whether a turn has started or ended since `progress` was noted.
     moved: bool,
+    /// How many turns were given back.
+    turns: u64,
+    /// How many calls could not start at once.
+    delayed: u64,
     /// Whether the receiver is gone, for good.
     ended: bool,
     /// Whether the actor has started once.
@@ -166,6 +171,8 @@ impl Mailbox {
                 question: None,
                 progress: None,
                 moved: false,
+                turns: 0,
+                delayed: 0,
                 ended: false,
                 started: false,
                 resting: false,
@@ -185,8 +192,9 @@ impl Mailbox {
             return Err(Refused { call, failure });
         }
         let mut accepted = None;
+        let method = call.head().method;
         if state.queue.len() < state.capacity {
-            accepted = call.head().method.oneway.then(|| call.clone());
+            accepted = method.oneway.then(|| call.clone());
             state.queue.push_back(call);
         } else if let Err(call) = state.push_beyond_capacity(call) {
             let (failure, promoted) = (state.overloaded(&*call), state.promoted());
@@ -195,7 +203,11 @@ impl Mailbox {
             return Err(Refused { call, failure });
         }
         let promoted = state.promoted();
-        let watch = state.pushed().wake(state);
+        let pushed = state.pushed();
+        if !state.starts(&pushed, method.access) {
+            state.delayed += 1;
+        }
+        let watch = pushed.wake(state);
         if let Some(call) = accepted {
             call.accepted();
         }
@@ -207,8 +219,10 @@ impl Mailbox {
     /// from now on.
     pub(crate) fn push_all(&self, calls: impl Iterator<Item = Entry>, refused: &mut Vec<Refused>) -> bool {
         let mut accepted = Vec::new();
+        let (mut first, mut taken) = (Access::Shared, 0);
         let mut state = lock(&self.state);
         for call in calls {
+            let access = call.head().method.access;
             let failure = match &state.closing {
                 Some(reason) => reason.refusal(),
                 None if state.queue.len() < state.capacity => {
@@ -216,10 +230,14 @@ impl Mailbox {
                         accepted.push(call.clone());
                     }
                     state.queue.push_back(call);
+                    (first, taken) = (if taken == 0 { access } else { first }, taken + 1);
                     continue;
                 }
                 None => match state.push_beyond_capacity(call) {
-                    Ok(()) => continue,
+                    Ok(()) => {
+                        (first, taken) = (if taken == 0 { access } else { first }, taken + 1);
+                        continue;
+                    }
                     Err(call) => {
                         let failure = state.overloaded(&*call);
                         refused.push(Refused { call, failure });
@@ -230,7 +248,9 @@ impl Mailbox {
             refused.push(Refused { call, failure });
         }
         accepted.extend(state.promoted().into_iter().flatten());
-        let watch = state.pushed().wake(state);
+        let pushed = state.pushed();
+        state.delayed += taken - u64::from(taken > 0 && state.starts(&pushed, first));
+        let watch = pushed.wake(state);
         accepted.into_iter().for_each(|call| call.accepted());
         watch
     }
@@ -272,6 +292,7 @@ impl Mailbox {
         let mut state = lock(&self.state);
         let done = finished.and_then(|slot| state.running.try_remove(slot));
         state.moved |= done.is_some();
+        state.turns += u64::from(done.is_some());
         // Under the lock: a kill either finds the parked waker or is seen here.
         let step = if self.is_killed() {
             Poll::Ready(Step::Killed)
@@ -297,6 +318,7 @@ impl Mailbox {
         let mut state = lock(&self.state);
         let done = state.running.try_remove(slot);
         state.moved |= done.is_some();
+        state.turns += u64::from(done.is_some());
         drop(state);
         drop(done);
     }
@@ -322,8 +344,7 @@ impl Mailbox {
     pub(crate) fn stop(&self, reason: StopReason) {
         let mut state = lock(&self.state);
         if state.resting {
-            drop(state);
-            return self.end(reason);
+            return end(state, reason);
         }
         state.close(reason);
         let receiver = state.receiver.take();
@@ -338,26 +359,23 @@ impl Mailbox {
         // Under the lock, so that nobody sees the kill without its reason.
         self.killed.store(true, Ordering::Release);
         let why = state.close(reason.clone());
+        if state.resting {
+            return end(state, reason);
+        }
         let running: Vec<Entry> = state.running.iter().map(|(_, call)| call.clone()).collect();
-        let resting = state.resting;
         drop(state);
         // Before the receiver is woken: a turn that tidies up is polled once more, and finds its call over.
         for call in running {
             call.fail(&mut |stage| why.interruption(stage));
         }
-        if resting {
-            self.end(reason);
-        } else {
-            fail_queued(lock(&self.state), reason);
-        }
+        fail_queued(lock(&self.state), reason);
     }
 
     /// Fails what was not handed out, with the first reason that was given.
     pub(crate) fn close(&self, reason: StopReason) {
         let state = lock(&self.state);
         if state.resting {
-            drop(state);
-            self.end(reason);
+            end(state, reason);
         } else {
             fail_queued(state, reason);
         }
@@ -365,19 +383,7 @@ impl Mailbox {
 
     /// The receiver is gone, and with it the turns that were not given back: whoever still waits is told so.
     pub(crate) fn end(&self, reason: StopReason) {
-        let mut state = lock(&self.state);
-        // In one step with the queues: a join is taken as long as something runs.
-        let running = std::mem::take(&mut state.running);
-        let reason = (*state.close(reason)).clone();
-        (state.ended, state.resting) = (true, false);
-        let question = state.question.take();
-        let changed = state.life.as_ref().and_then(|life| life.changed.clone());
-        let reason = fail_queued(state, reason);
-        drop(question);
-        for (_, call) in running {
-            call.fail(&mut |stage| reason.interruption(stage));
-        }
-        life::tell(changed);
+        end(lock(&self.state), reason);
     }
 
     /// Why it takes no more calls.
@@ -552,6 +558,12 @@ impl State {
         self.moved = false;
     }
 
+    /// Whether a call that has just come into the queue has its turn as soon as the receiver looks: that one waits for calls,
+    /// and no turn runs that this call has to wait for.
+    fn starts(&self, pushed: &Pushed, access: Access) -> bool {
+        pushed.receiver.is_some() && (self.running.is_empty() || access == Access::Shared)
+    }
+
     fn pushed(&mut self) -> Pushed {
         let watch = !std::mem::replace(&mut self.watched, true);
         Pushed { watch, receiver: self.wanted() }
@@ -591,6 +603,22 @@ fn accept(calls: Option<Vec<Entry>>) {
     if let Some(calls) = calls {
         calls.into_iter().for_each(|call| call.accepted());
     }
+}
+
+/// There is no receiver, and none will come. Under the lock that has seen so: else one might have come meanwhile.
+fn end(mut state: MutexGuard<'_, State>, reason: StopReason) {
+    // In one step with the queues: a join is taken as long as something runs.
+    let running = state.take_running();
+    let reason = (*state.close(reason)).clone();
+    (state.ended, state.resting) = (true, false);
+    let question = state.question.take();
+    let changed = state.life.as_ref().and_then(|life| life.changed.clone());
+    let reason = fail_queued(state, reason);
+    drop(question);
+    for (_, call) in running {
+        call.fail(&mut |stage| reason.interruption(stage));
+    }
+    life::tell(changed);
 }
 
 /// Refuses calls from now on, and fails those that were not handed out; with the first reason that was given.

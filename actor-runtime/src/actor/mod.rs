@@ -10,6 +10,8 @@
 //! `roster` has the actors of a node, and which of them started which; `handle` is what a program holds of one.
 
 mod cell;
+mod counts;
+mod failed;
 mod handle;
 mod health;
 mod hooks;
@@ -25,8 +27,11 @@ mod turns;
 use std::{error::Error, future::Future};
 
 pub(crate) use cell::{ActorCell, Care, Limits, Registered};
+pub use counts::Counts;
+pub use failed::FailedCall;
 pub use handle::{ActorHandle, Ended};
 pub use health::Health;
+pub(crate) use hooks::discard;
 pub(crate) use life::{run, run_parallel};
 pub use mailbox::Overflow;
 pub(crate) use mailbox::{Answer, Look, Mailbox};

@@ -39,13 +39,14 @@ impl Roster {
         }
     }
 
-    pub(crate) fn remove(&self, cell: &ActorCell) {
+    /// Whether it was here.
+    pub(crate) fn remove(&self, cell: &ActorCell) -> bool {
         let (parent, serial) = (cell.registered.parent, cell.identity.id.serial);
         let mut state = lock(&self.state);
         state.children.remove(&(parent, serial));
         let removed = state.actors.remove(&serial);
         drop(state);
-        drop(removed);
+        removed.is_some()
     }
 
     pub(crate) fn find(&self, serial: u64) -> Option<Arc<ActorCell>> {

@@ -12,13 +12,14 @@ use pin_project_lite::pin_project;
 
 use super::{
     Actor, ActorCell,
+    counts::Mark,
     layered::{begin, layered},
 };
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Stage, StopReason},
-    context::{ActorContext, InContext, enter, with_call},
+    context::{ActorContext, InContext, enter, with_call, with_current},
     panics::text_of,
-    service::{Access, Services, SharedRef, Turn, TurnEnd},
+    service::{Access, Services, SharedRef, Status, Turn, TurnEnd},
     timer::DueTurn,
     watch::DownTurn,
 };
@@ -61,7 +62,7 @@ pub(super) fn shared<'a, A: Actor>(
                 layered(cell, &turn.call, begun, Box::pin(A::Services::shared(actor, &turn))).await
             }
         };
-        finish(&turn, end);
+        finish(cell, &turn, end);
     })
 }
 
@@ -76,12 +77,16 @@ pub(super) fn exclusive<'a, A: Actor>(
         if let Some(due) = DueTurn::of(&*turn.call) {
             if let Some(timeout) = due.begin() {
                 actor.on_timeout(timeout).await;
+            } else {
+                cell.mark(Mark::NotBegun);
             }
             return due.finish();
         }
         if let Some(down) = DownTurn::of(&*turn.call) {
             if let Some(seen) = down.begin(cell.watches()) {
                 actor.on_down(seen).await;
+            } else {
+                cell.mark(Mark::NotBegun);
             }
             return down.finish();
         }
@@ -91,7 +96,7 @@ pub(super) fn exclusive<'a, A: Actor>(
                 layered(cell, &turn.call, begun, Box::pin(A::Services::exclusive(actor, &turn))).await
             }
         };
-        finish(&turn, end);
+        finish(cell, &turn, end);
     })
 }
 
@@ -111,7 +116,19 @@ fn turn(cell: &ActorCell, call: &Arc<dyn AnyCall>) -> Turn {
 }
 
 /// Ends the call with what the turn gave, unless the turn has done so itself.
-fn finish(turn: &Turn, end: TurnEnd) {
+#[inline]
+fn finish(cell: &ActorCell, turn: &Turn, end: TurnEnd) {
+    if !(turn.publish && matches!(end, Some(Ok(Status::Replied)))) {
+        finish_otherwise(cell, turn, end);
+    }
+}
+
+/// It did not end as most do: without layers, and with a reply.
+#[inline(never)]
+fn finish_otherwise(cell: &ActorCell, turn: &Turn, end: TurnEnd) {
+    if !matches!(end, Some(Ok(Status::Replied))) {
+        mark(cell, &end);
+    }
     match end {
         None => {}
         // Also where a layer has seen the end of the turn: the answer is the `ReplyTo`'s.
@@ -130,6 +147,17 @@ fn finish(turn: &Turn, end: TurnEnd) {
             });
         }
     }
+}
+
+#[cold]
+fn mark(cell: &ActorCell, end: &TurnEnd) {
+    cell.mark(match end {
+        Some(Ok(_)) => Mark::Error,
+        // So layers see a call that was over before its handler began.
+        Some(Err(failure)) if failure.kind() == FailureKind::Cancelled => Mark::NotBegun,
+        Some(Err(_)) => Mark::Failed,
+        None => Mark::NotBegun,
+    });
 }
 
 /// Whether a handler has, or had, the `ReplyTo` of the call; it has none if no layer has run it.
@@ -153,6 +181,9 @@ impl<F: Future<Output = ()>> Future for Guarded<F> {
             }
             // Here, and not where the turn is dropped: what the handler holds may panic.
             this.handler.set(None);
+            if polled.is_pending() {
+                cancelled();
+            }
             Poll::Ready(())
         }));
         match polled {
@@ -160,8 +191,12 @@ impl<F: Future<Output = ()>> Future for Guarded<F> {
             Ok(Poll::Pending) => Poll::Pending,
             Err(panic) => {
                 let message = text_of(&*panic);
-                let method = with_call(|call| {
+                let method = with_current(ActorContext::turn).flatten().map(|(actor, call)| {
                     let method = call.head().method.to_string();
+                    // Before the caller learns of it, who may look.
+                    if let Some(cell) = actor.cell.upgrade() {
+                        cell.note_failed(&*call, &message);
+                    }
                     tracing::error!(%method, actor = %call.head().name, %message, "a handler panicked");
                     let detail = format!("the handler panicked: {message}; its actor stops");
                     call.fail(&mut |_| {
@@ -173,6 +208,14 @@ impl<F: Future<Output = ()>> Future for Guarded<F> {
                 Poll::Ready(Left::Panicked(Box::new(StopReason::Panicked { method, message })))
             }
         }
+    }
+}
+
+/// The turn that runs this code was dropped before its end.
+#[cold]
+fn cancelled() {
+    if let Some(cell) = with_current(|context| context.identity().cell.upgrade()).flatten() {
+        cell.mark(Mark::Cancelled);
     }
 }
 

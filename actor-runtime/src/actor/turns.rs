@@ -63,7 +63,9 @@ pub(super) async fn turns<A: Actor>(actor: &mut A, cell: &Arc<ActorCell>) -> Lea
         };
         let left = match call.head().method.access {
             Access::Exclusive => {
-                let left = alone(cell, pin!(turn::exclusive(actor, cell, call))).await;
+                let Some(left) = alone(cell, pin!(turn::exclusive(actor, cell, call))).await else {
+                    return Leaving::Killed;
+                };
                 finished = Some(slot);
                 left
             }
@@ -80,7 +82,7 @@ pub(super) async fn turns<A: Actor>(actor: &mut A, cell: &Arc<ActorCell>) -> Lea
                 left
             }
         };
-        if let Some(leaving) = leaving(cell, left) {
+        if let Some(leaving) = leaving(cell, left, finished) {
             return leaving;
         }
         spend(cell, &mut budget).await;
@@ -111,7 +113,9 @@ pub(super) async fn parallel_turns<A: Actor + Sync>(
             Access::Exclusive => {
                 // All shared turns have ended, and with them their clones.
                 let Some(actor) = Arc::get_mut(actor) else { return Leaving::Killed };
-                let left = alone(cell, pin!(turn::exclusive(actor, cell, call))).await;
+                let Some(left) = alone(cell, pin!(turn::exclusive(actor, cell, call))).await else {
+                    return Leaving::Killed;
+                };
                 finished = Some(slot);
                 left
             }
@@ -126,7 +130,7 @@ pub(super) async fn parallel_turns<A: Actor + Sync>(
                 left
             }
         };
-        if let Some(leaving) = leaving(cell, left) {
+        if let Some(leaving) = leaving(cell, left, finished) {
             return leaving;
         }
         spend(cell, &mut budget).await;
@@ -147,23 +151,28 @@ async fn next(cell: &ActorCell, mut finished: Option<usize>) -> Step {
     poll_fn(|cx| cell.mailbox.poll_next(cx, finished.take(), Admit::Any)).await
 }
 
-/// Runs an exclusive turn to its end, or to the end of the actor.
-async fn alone(cell: &ActorCell, mut turn: Pin<&mut impl Future<Output = Left>>) -> Left {
+/// Runs an exclusive turn to its end; `None` if the actor's came first.
+async fn alone(cell: &ActorCell, mut turn: Pin<&mut impl Future<Output = Left>>) -> Option<Left> {
     poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(left) = turn.as_mut().poll(cx) {
-            return Poll::Ready(left);
+            return Poll::Ready(Some(left));
         }
-        if cell.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(Left::Intact) }
+        if cell.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(None) }
     })
     .await
 }
 
-/// Whether the actor is at its end after a turn.
-fn leaving(cell: &ActorCell, left: Left) -> Option<Leaving> {
-    match left {
-        Left::Panicked(reason) => Some(Leaving::Failed(reason)),
-        Left::Intact => cell.mailbox.is_killed().then_some(Leaving::Killed),
+/// Whether the actor is at its end after a turn, whose slot is given back then.
+fn leaving(cell: &ActorCell, left: Left, finished: Option<usize>) -> Option<Leaving> {
+    let leaving = match left {
+        Left::Panicked(reason) => Leaving::Failed(reason),
+        Left::Intact if cell.mailbox.is_killed() => Leaving::Killed,
+        Left::Intact => return None,
+    };
+    if let Some(slot) = finished {
+        cell.mailbox.finish(slot);
     }
+    Some(leaving)
 }
 
 async fn spend(cell: &ActorCell, budget: &mut u32) {

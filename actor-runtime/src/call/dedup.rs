@@ -247,20 +247,20 @@ impl<W> State<W> {
     /// Lets go of what is beyond the window.
     fn forget(&mut self, now: Instant, window: Window) {
         while let Some((at, _)) = self.without_reply.front()
-            && (now >= *at + window.age || self.without_reply.len() > window.entries)
+            && (now.saturating_duration_since(*at) >= window.age || self.without_reply.len() > window.entries)
         {
             let Some((_, key)) = self.without_reply.pop_front() else { return };
             self.calls.remove(&key);
         }
         while let Some((at, _)) = self.ended.front() {
             let within = self.ended.len() <= window.entries && self.bytes <= window.bytes;
-            if within && now < *at + window.age {
+            if within && now.saturating_duration_since(*at) < window.age {
                 return;
             }
             let Some((at, key)) = self.ended.pop_front() else { return };
             if let Some(Entry::Ended { reply, first }) = self.calls.remove(&key) {
                 self.bytes -= size(&reply);
-                if !first && now < at + window.age {
+                if !first && now.saturating_duration_since(at) < window.age {
                     self.calls.insert(key.clone(), Entry::WithoutReply);
                     self.without_reply.push_back((at, key.clone()));
                 }

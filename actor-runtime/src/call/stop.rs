@@ -24,6 +24,15 @@ pub enum StopReason {
         /// What the panic said.
         message: String,
     },
+    /// An actor ended that it was linked to, with [`ActorContext::link`](crate::ActorContext::link), and not by a stop.
+    LinkBroken {
+        /// The name that was linked.
+        to: String,
+        /// The registration; none if nothing had the name, or it was not reached.
+        actor: Option<ActorId>,
+        /// How that one ended, as far as it is known. At most 512 bytes; of a longer text the middle is left out.
+        why: String,
+    },
     /// The actor that had started it ended, or was restarted.
     ParentEnded,
     /// Another actor was given its name.
@@ -68,7 +77,8 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// Whether the actor ended because something went wrong in it, not because somebody wanted its end.
+    /// Whether the actor ended because something went wrong, in it or in one that it was linked to; not because somebody
+    /// wanted its end.
     pub fn is_failure(&self) -> bool {
         self.weight() == 2
     }
@@ -76,7 +86,8 @@ impl StopReason {
     /// How much it says: the heaviest of several is told.
     fn weight(&self) -> u8 {
         match self {
-            Self::Panicked { .. }
+            Self::LinkBroken { .. }
+            | Self::Panicked { .. }
             | Self::RestartsExhausted { .. }
             | Self::StartFailed { .. }
             | Self::StopFailed { .. } => 2,
@@ -118,6 +129,7 @@ impl fmt::Display for StopReason {
             Self::Replaced { by } => write!(f, "it was replaced: its name belongs to {by} now"),
             Self::Finished => f.write_str("it stopped itself"),
             Self::Killed => f.write_str("it was killed"),
+            Self::LinkBroken { to, why, .. } => write!(f, "it was linked to {to:?}, which ended: {why}"),
             Self::ParentEnded => f.write_str("the actor that had started it ended"),
             Self::Restarted => f.write_str("its supervisor starts it again"),
             Self::RestartsExhausted { child, failures, within, last } => write!(

@@ -229,7 +229,7 @@ fn prepare<'a>(
     let in_turn = context::with_current(|context| {
         head.caller = Some(Caller::here(context.node().id(), Some(context.actor_id())));
         // Nobody waits for the turn of a oneway call.
-        head.chain = if head.method.oneway { None } else { context.link().or_else(|| head.chain.take()) };
+        head.chain = if head.method.oneway { None } else { context.chain().or_else(|| head.chain.take()) };
         head.deadline = earlier(head.deadline, context.deadline());
     });
     if in_turn.is_none() {

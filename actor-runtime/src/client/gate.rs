@@ -395,7 +395,7 @@ impl Gate {
         };
         let found = tokio::select! {
             found = finding => found?,
-            () = node.sleep_until(node.now() + patience) => {
+            () = node.sleep_until(node.after(patience)) => {
                 return Err(unreachable(format!("{finder:?} gave no answer for {name:?} within {patience:?}")));
             }
         };

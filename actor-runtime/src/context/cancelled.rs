@@ -19,7 +19,7 @@ pub struct Cancelled {
 }
 
 impl Cancelled {
-    pub(super) fn new(call: Option<Arc<dyn AnyCall>>) -> Self {
+    pub(crate) fn new(call: Option<Arc<dyn AnyCall>>) -> Self {
         Self { call, place: None }
     }
 }

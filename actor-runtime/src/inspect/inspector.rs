@@ -105,6 +105,7 @@ fn seen(actor: &ActorCell, health: HookAnswer, now: Instant) -> ActorHealth {
         running: look.running as u64,
         since_progress: look.since_progress,
         health,
+        counts: actor.counts(&look),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Health,
+    Counts, Health,
     actor_id::ActorId,
     call::StopReason,
     message,
@@ -59,6 +59,8 @@ pub struct ActorHealth {
     pub since_progress: Duration,
     /// What it says of itself.
     pub health: HookAnswer,
+    /// What it has done since it was registered.
+    pub counts: Counts,
 }
 
 /// What an actor does.

@@ -6,16 +6,18 @@ use super::{
     ActorState,
     inspector::{generation, state},
 };
-use crate::{Node, actor_id::ActorId, call::StopReason, supervise::Strategy};
+use crate::{Counts, FailedCall, Node, actor_id::ActorId, call::StopReason, supervise::Strategy};
 
 /// The actors and supervisors of a node at one moment, by [`Node::actors`], in the order in which they began.
 ///
-/// As text it is a line for each, below whoever started it or looks after it:
+/// As text it is a line for each, below whoever started it or looks after it, and one for each call whose panic ended a run
+/// of it, as far as they are [kept](FailedCall::KEPT):
 ///
 /// ```text
 /// supervisor #1, one for one, 1 restart
-///   calc: running
-///   store: idle, restarted 1 time, the last time because a handler panicked in …
+///   calc: running, 1 running, 3 queued, 1207 turns (2 errors, 1 cancelled, 311 delayed)
+///   store: idle, 1 turn (1 failed), restarted 1 time, the last time because a handler panicked in …
+///     ! run 0 ended by Store/put, called by Shop/sell on "shop": …
 ///     #4: idle
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +38,20 @@ pub struct ActorNode {
     pub parent: Option<ActorId>,
     /// What it does; none for a supervisor.
     pub state: Option<ActorState>,
+    /// How many calls its mailbox holds, with those that wait at their callers because it is full.
+    pub queued: u64,
+    /// How many turns are running.
+    pub running: u64,
+    /// What it has done since it was registered; nothing for a supervisor.
+    pub counts: Counts,
     /// Which children it starts again; none for an actor.
     pub supervises: Option<Strategy>,
     /// How often it was started again; for a supervisor, how often it has had that done.
     pub restarts: u64,
     /// Why, the last time.
     pub last_failure: Option<StopReason>,
+    /// The last calls whose panics ended its runs, the oldest first; none for a supervisor.
+    pub failures: Vec<FailedCall>,
 }
 
 impl ActorTree {
@@ -68,22 +78,31 @@ impl Node {
                 },
                 parent: id(post.above),
                 state: None,
+                queued: 0,
+                running: 0,
+                counts: Counts::default(),
                 supervises: Some(post.strategy),
                 restarts,
                 last_failure,
+                failures: Vec::new(),
             };
             actors.insert(post.id.serial, node);
         }
         for cell in self.roster().all() {
             let (restarts, last_failure) = generation(&cell);
+            let look = cell.mailbox.look(now);
             let node = ActorNode {
                 id: cell.identity.id,
                 name: cell.identity.name.to_string(),
                 parent: id(cell.registered.parent),
-                state: Some(state(&cell.mailbox.look(now))),
+                state: Some(state(&look)),
+                queued: (look.queued + look.waiting) as u64,
+                running: look.running as u64,
+                counts: cell.counts(&look),
                 supervises: None,
                 restarts,
                 last_failure,
+                failures: cell.failed_calls(),
             };
             actors.insert(cell.identity.id.serial, node);
         }
@@ -100,6 +119,9 @@ impl fmt::Display for ActorTree {
         let mut left: Vec<(usize, &ActorNode)> = roots.map(|root| (0, root)).collect();
         while let Some((depth, actor)) = left.pop() {
             writeln!(f, "{:indent$}{actor}", "", indent = 2 * depth)?;
+            for failed in &actor.failures {
+                writeln!(f, "{:indent$}! {failed}", "", indent = 2 * (depth + 1))?;
+            }
             let children = self.actors.iter().rev().filter(|child| child.parent == Some(actor.id));
             left.extend(children.map(|child| (depth + 1, child)));
         }
@@ -121,6 +143,22 @@ impl fmt::Display for ActorNode {
             Some(ActorState::Stopping) => f.write_str(": stopping")?,
             Some(ActorState::Stopped { .. } | ActorState::Panicked { .. }) => f.write_str(": stopped")?,
             Some(ActorState::Running) | None => f.write_str(": running")?,
+        }
+        for (count, what) in [(self.running, "running"), (self.queued, "queued")] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        let Counts { handled, errors, failed, cancelled, delayed } = self.counts;
+        if handled > 0 {
+            write!(f, ", {handled} turn{}", times(handled))?;
+        }
+        let others = [(errors, "errors"), (failed, "failed"), (cancelled, "cancelled"), (delayed, "delayed")];
+        for (at, (count, what)) in others.into_iter().filter(|(count, _)| *count > 0).enumerate() {
+            write!(f, "{}{count} {what}", if at == 0 { " (" } else { ", " })?;
+        }
+        if others.iter().any(|(count, _)| *count > 0) {
+            f.write_str(")")?;
         }
         if self.restarts > 0 {
             write!(f, ", restarted {} time{}", self.restarts, times(self.restarts))?;

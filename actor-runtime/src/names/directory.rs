@@ -7,7 +7,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::{Arc, Weak},
 };
@@ -36,10 +36,18 @@ struct State {
     address: Option<Address>,
     actors: Actors,
     own: Actors,
+    /// Those that have ended and may still have their names, the first one first.
+    ended: VecDeque<(Arc<str>, ActorId)>,
     draining: bool,
+    /// Whether the program has dropped the node.
+    closed: bool,
 }
 
 type Actors = BTreeMap<Arc<str>, Arc<dyn Target>>;
+
+/// How many actors that have ended keep their names, so that callers are told how they did. Names that are used once must
+/// not fill the memory.
+const REMEMBERED: usize = 1024;
 
 /// Whether only the node itself may use the name.
 pub(crate) fn is_reserved(name: &str) -> bool {
@@ -75,6 +83,30 @@ impl Directory {
         Some(actors.chain(std::mem::take(&mut state.own).into_values()).collect())
     }
 
+    /// An actor has ended. It keeps its name until another one has it, or until many have ended after it.
+    pub(crate) fn ended(&self, name: &Arc<str>, id: ActorId) {
+        let mut state = lock(&self.state);
+        if state.actors.get(name).is_none_or(|named| named.id() != id) {
+            return;
+        }
+        state.ended.push_back((name.clone(), id));
+        let forgotten = if state.ended.len() > REMEMBERED { state.ended.pop_front() } else { None };
+        let forgotten = forgotten.and_then(|(name, id)| {
+            let same = state.actors.get(&name).is_some_and(|named| named.id() == id);
+            if same { state.actors.remove(&name) } else { None }
+        });
+        drop(state);
+        drop(forgotten);
+    }
+
+    /// The node is gone: nobody has a name, nor gets one any more. Names know their actors, and these their node.
+    pub(crate) fn close(&self) -> Vec<Arc<dyn Target>> {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        let actors = std::mem::take(&mut state.actors).into_values();
+        actors.chain(std::mem::take(&mut state.own).into_values()).collect()
+    }
+
     /// The node is about to leave; gives what is registered.
     pub(crate) fn drain(&self) -> Vec<Arc<dyn Target>> {
         let mut state = lock(&self.state);
@@ -82,8 +114,10 @@ impl Directory {
         state.actors.values().cloned().collect()
     }
 
+    /// Whether nobody gets a name any more.
     pub(crate) fn is_draining(&self) -> bool {
-        lock(&self.state).draining
+        let state = lock(&self.state);
+        state.draining || state.closed
     }
 
     /// Gives a reserved name to an actor of the node's own.
@@ -107,6 +141,8 @@ impl Directory {
     pub(crate) fn insert(&self, name: Arc<str>, target: Arc<dyn Target>) -> Result<(), Arc<dyn Target>> {
         let mut state = lock(&self.state);
         match state.actors.get(&name) {
+            // Its actor is on the roster, and ends with the node.
+            _ if state.closed => Ok(()),
             Some(present) if !present.is_closed() => Err(present.clone()),
             _ => {
                 let replaced = state.actors.insert(name, target);
@@ -119,7 +155,8 @@ impl Directory {
 
     /// Gives a name to an actor, in place of the one that has it, if one does. That one is given back.
     pub(crate) fn replace(&self, name: Arc<str>, target: Arc<dyn Target>) -> Option<Arc<dyn Target>> {
-        lock(&self.state).actors.insert(name, target)
+        let mut state = lock(&self.state);
+        if state.closed { None } else { state.actors.insert(name, target) }
     }
 
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<dyn Target>> {

@@ -55,8 +55,8 @@ impl FixedResolver {
 
     /// Adds an address to a name.
     pub fn insert(&self, name: impl Into<String>, address: impl ToString) {
-        let address = address.to_string();
-        self.entries.send_modify(|entries| entries.entry(name.into()).or_default().push(address));
+        let (name, address) = (name.into(), address.to_string());
+        self.entries.send_modify(|entries| entries.entry(name).or_default().push(address));
     }
 
     /// Forgets all addresses of a name.
@@ -68,9 +68,10 @@ impl FixedResolver {
 
     /// Gives a name these addresses instead of those it had, in one step.
     pub fn set<A: ToString>(&self, name: impl Into<String>, addresses: impl IntoIterator<Item = A>) {
+        let name = name.into();
         let addresses = addresses.into_iter().map(|address| address.to_string()).collect();
         self.entries.send_modify(|entries| {
-            entries.insert(name.into(), addresses);
+            entries.insert(name, addresses);
         });
     }
 }

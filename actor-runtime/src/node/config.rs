@@ -11,6 +11,8 @@ use crate::{
 
 /// The settings of a [`Node`](crate::Node).
 ///
+/// A time of calls or of actors that no clock can tell, such as `Duration::MAX`, is no bound.
+///
 /// ```
 /// use actor_runtime::Config;
 ///

@@ -93,7 +93,9 @@ pub(crate) fn find() -> Result<Node, Failure> {
         return Ok(only);
     }
     let made = Node::builder().build().map_err(|error| ambiguous(error.to_string()))?;
-    nodes().own = Some(made.clone());
+    let replaced = nodes().own.replace(made.clone());
+    // Not under the lock: it ends its actors.
+    drop(replaced);
     Ok(made)
 }
 

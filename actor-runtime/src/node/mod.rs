@@ -31,6 +31,7 @@ use std::{
     future::Future,
     ops::Deref,
     sync::{Arc, OnceLock, Weak},
+    time::{Duration, SystemTime},
 };
 
 use tokio::{runtime::Handle, time::Instant};
@@ -108,7 +109,10 @@ impl Deref for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.quiet.is_some() {
+            // First: whoever comes later is refused.
+            let named = self.inner.directory.close();
             self.inner.roster.kill(&StopReason::Abandoned);
+            drop(named);
         }
     }
 }
@@ -233,7 +237,9 @@ impl Node {
 
     /// Has actors found by `resolver` from now on; clients that exist keep theirs.
     pub fn set_resolver(&self, resolver: impl Resolver) {
-        *lock(&self.inner.resolver) = Some(Arc::new(resolver));
+        let replaced = lock(&self.inner.resolver).replace(Arc::new(resolver));
+        // Not under the lock: its `Drop` is the user's.
+        drop(replaced);
     }
 
     /// Adds a value for handlers to find by its type with
@@ -252,9 +258,19 @@ impl Node {
         clock::now()
     }
 
+    /// So long from now, whatever a user says how long that is.
+    pub(crate) fn after(&self, time: Duration) -> Instant {
+        clock::later(clock::now(), time)
+    }
+
     /// The time of day, in milliseconds since 1970; for people, not for deadlines.
     pub(crate) fn unix_millis(&self) -> u64 {
         clock::unix_millis()
+    }
+
+    /// The time of day, for people.
+    pub(crate) fn calendar(&self) -> SystemTime {
+        clock::calendar()
     }
 
     pub(crate) fn sleep_until(&self, at: Instant) -> tokio::time::Sleep {

@@ -4,9 +4,12 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
+        RwLock,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
+    thread,
+    time::Duration,
 };
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -21,6 +24,9 @@ pub(crate) struct Workers {
     runtime: Option<Runtime>,
 }
 
+/// How long each thread may take to start, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Why there are no threads.
 #[derive(Debug)]
 pub(crate) enum WorkersError {
@@ -31,6 +37,7 @@ pub(crate) enum WorkersError {
 impl Workers {
     /// Starts so many threads. With processors, the first thread runs on the first of them only, and so on, around.
     pub(crate) fn start(name: &str, threads: usize, cpus: &[usize]) -> Result<Self, WorkersError> {
+        probe(threads).map_err(WorkersError::Start)?;
         let (started, starting) = mpsc::channel();
         let (next, cpus) = (AtomicUsize::new(0), cpus.to_vec());
         let on_start = move || {
@@ -51,7 +58,12 @@ impl Workers {
             .unwrap_or_else(|panic| Err(io::Error::other(text_of(&*panic))))
             .map_err(WorkersError::Start)?;
         let workers = Self { handle: runtime.handle().clone(), runtime: Some(runtime) };
-        for pinned in starting.iter().take(threads) {
+        for started in 0..threads {
+            // Those that were there a moment ago may be gone: tokio waits then for one of the others to be free.
+            let pinned = starting.recv_timeout(PATIENCE).map_err(|_| {
+                let why = format!("the system gave {started} threads, and within {PATIENCE:?} no more");
+                WorkersError::Start(io::Error::other(why))
+            })?;
             pinned.map_err(|(cpu, error)| WorkersError::Affinity { cpu, error })?;
         }
         Ok(workers)
@@ -60,6 +72,19 @@ impl Workers {
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }
+}
+
+/// Whether the system has so many threads. Where it gives some and then no more, tokio waits for ever for those that it was
+/// given, and cannot be told to end them.
+fn probe(threads: usize) -> io::Result<()> {
+    let gate = RwLock::new(());
+    thread::scope(|scope| {
+        let _closed = gate.write();
+        for _ in 0..threads {
+            thread::Builder::new().spawn_scoped(scope, || drop(gate.read()))?;
+        }
+        Ok(())
+    })
 }
 
 /// The threads end when they have nothing to run, or at their next await; nobody waits for that. It may be one of them

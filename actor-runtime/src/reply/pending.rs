@@ -82,6 +82,13 @@ impl Pending {
         }
     }
 
+    /// The calls that somebody waits for. No more come once the actor takes no more turns.
+    pub(crate) fn open(&self) -> Vec<Arc<dyn AnyCall>> {
+        let state = lock(&self.0);
+        let calls = state.iter().flat_map(|inner| inner.calls.iter());
+        calls.filter(|(_, call)| call.stage() != Stage::Over).map(|(_, call)| call.clone()).collect()
+    }
+
     /// Waits until no call is left.
     pub(crate) fn poll_drained(&self, cx: &Context<'_>) -> Poll<()> {
         match lock(&self.0).as_mut() {

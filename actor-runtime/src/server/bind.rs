@@ -5,6 +5,7 @@ use crate::{
     Actor, Node, NodeError,
     actor_id::ActorId,
     call::{StopReason, Target},
+    context::{ActorContext, with_current},
     names::{Address, AddressError, Resolver},
     node::{LocalCalls, current},
     server::RegisterError,
@@ -263,7 +264,8 @@ impl ActorServer {
     }
 
     /// Takes the name from an actor: new calls fail, queued ones are still run, then the actor ends. Waits for that.
-    /// False if nothing has the name.
+    /// False if nothing has the name. An actor that does this to itself in a turn is not waited for: it ends after that turn
+    /// and its queue.
     ///
     /// # Cancel safety
     /// The future can be dropped: the actor ends all the same.
@@ -283,9 +285,14 @@ impl ActorServer {
     }
 }
 
-/// Has an actor that lost its name run its queue and end, and waits for that.
+/// Has an actor that lost its name run its queue and end, and waits for that; not if the running turn is its own, which
+/// would wait for itself.
 pub(super) async fn retire(node: &Node, target: &dyn Target, reason: StopReason) {
     target.stop(reason);
+    let in_turn = |context: &ActorContext| context.is_turn().then(|| context.identity().id);
+    if with_current(in_turn).flatten() == Some(target.id()) {
+        return;
+    }
     if let Some(actor) = node.roster().find(target.id().serial) {
         actor.mailbox.ended().await;
     }

@@ -137,6 +137,8 @@ impl<'a, A: Actor> Registration<'a, A> {
     /// that are queued, and ends, as with [`ActorServer::unregister`]. Waits for that; the new actor runs already, so both
     /// run for a while.
     ///
+    /// An actor that replaces itself in a turn is not waited for: it ends after that turn and its queue.
+    ///
     /// Clients that follow the name go on with the new actor, without a gap. Those that are pinned to the old one get
     /// [`Stale`](crate::FailureKind::Stale).
     ///
@@ -225,8 +227,8 @@ pub enum RegisterError {
         /// Which.
         name: String,
     },
-    /// The server was shut down.
-    #[error("{name:?} was not registered: the server was shut down")]
+    /// The server was shut down, or the program has dropped the node.
+    #[error("{name:?} was not registered: the server was shut down, or the node was dropped")]
     ShutDown {
         /// Which.
         name: String,

@@ -65,7 +65,7 @@ impl ActorServer {
             link.goodbye(&StopReason::Shutdown.to_string());
         }
         let mut ending = Ending::new(actors);
-        let until = node.now() + grace;
+        let until = node.after(grace);
         ending.wait(node.sleep_until(until)).await;
         // A stream is not a turn: it may go on when its actor has ended.
         tokio::select! {

@@ -9,7 +9,7 @@ use std::{
 use super::Supervisor;
 use crate::{
     Actor, Node, Overflow, RegisterError, Task,
-    actor::{ActorCell, Care, Launcher, Place, Settings},
+    actor::{ActorCell, Care, Launcher, Place, Settings, discard},
     call::StopReason,
     layer::Layer,
     panics::text_of,
@@ -44,7 +44,7 @@ impl Child {
         clippy::new_ret_no_self,
         reason = "what is built is a child; it has its actor's type until it is given away"
     )]
-    /// An actor of this name that `make` makes: at the start, and for each restart.
+    /// An actor of this name that `make` makes: at the start, and for each restart. It runs as code of the supervisor's node.
     pub fn new<A: Actor>(name: impl Into<String>, make: impl Fn() -> A + Send + 'static) -> ChildBuilder<A> {
         let name = name.into();
         ChildBuilder { name, restart: Restart::default(), make: Box::new(make), changes: Vec::new() }
@@ -212,6 +212,10 @@ impl<A: Actor> Runs for ActorRuns<A> {
     }
 
     fn launch(&mut self) -> Option<Result<Task<()>, StopReason>> {
+        // What nobody wants is not made.
+        if self.cell.mailbox.end_reason().is_some() {
+            return None;
+        }
         let made = match self.first.take() {
             Some(first) => Ok(first),
             // The factory is not used again if the supervisor gives up, and has only itself to answer for if not.
@@ -226,6 +230,8 @@ impl<A: Actor> Runs for ActorRuns<A> {
             }
         };
         if self.cell.limits.care != Care::Nobody && !self.cell.mailbox.resume() {
+            // It has said what went wrong; the actor has ended already.
+            let _ = discard(actor, &self.cell);
             return None;
         }
         Some(Ok(self.launcher.clone().launch(actor, self.cell.clone())))

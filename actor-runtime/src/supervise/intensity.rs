@@ -21,6 +21,10 @@ pub(super) struct Restarts {
 impl Restarts {
     /// A child is to be restarted. The number of times within the window, this one included, if that is once too often.
     pub(super) fn count(&mut self, now: Instant, allowed: Intensity) -> Result<(), u32> {
+        if allowed.restarts == u32::MAX {
+            // No bound: nothing is kept, however often it fails.
+            return Ok(());
+        }
         let recent = |at: &Instant| now.saturating_duration_since(*at) < allowed.within;
         while self.recent.front().is_some_and(|at| !recent(at)) {
             self.recent.pop_front();
@@ -68,6 +72,18 @@ mod tests {
             [at(0), at(1), at(4), at(5), at(5), at(6)],
             [Ok(()), Ok(()), Err(3), Ok(()), Err(3), Ok(())]
         );
+    }
+
+    #[test]
+    fn restarts_without_a_bound_take_no_memory() {
+        let (start, mut restarts) = (clock::now(), Restarts::default());
+        let allowed = Intensity { restarts: u32::MAX, within: Duration::MAX };
+        for _ in 0..100 {
+            assert_eq!(restarts.count(start, allowed), Ok(()));
+        }
+        assert_eq!(restarts.recent.capacity(), 0);
+        let none = Intensity { restarts: 0, within: Duration::MAX };
+        assert_eq!(restarts.count(start, none), Err(1));
     }
 
     #[test]

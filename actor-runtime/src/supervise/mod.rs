@@ -122,6 +122,7 @@ impl Supervisor {
     /// How often children may be restarted in so much time. Once more, and the supervisor gives up: it ends its children,
     /// and counts as failed for the supervisor above it; if there is none, their calls fail with
     /// [`StopReason::RestartsExhausted`](crate::StopReason::RestartsExhausted). A restart of several counts once.
+    /// `u32::MAX` is no bound.
     pub fn intensity(mut self, restarts: u32, within: Duration) -> Self {
         self.intensity = Intensity { restarts, within };
         self

@@ -124,7 +124,8 @@ impl SupervisorHandle {
             drop(team);
             ending.0.end(reason);
         };
-        drop(self.node.spawn_bare(task));
+        // In the node's scope: factories run here.
+        drop(self.node.spawn(task));
         self
     }
 

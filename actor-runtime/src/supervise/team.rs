@@ -12,10 +12,15 @@
 mod ending;
 mod watch;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use backon::ExponentialBackoff;
-use futures::stream::FuturesUnordered;
+use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 use watch::{Exit, Watch, next, order};
 
@@ -29,8 +34,11 @@ use super::{
 };
 use crate::{
     Node, RegisterError,
+    actor::ActorCell,
     call::{StopReason, Target},
     names::BoxFuture,
+    node::clock,
+    panics::text_of,
 };
 
 /// The children of one supervisor.
@@ -183,6 +191,7 @@ impl Team {
                     None => std::future::pending().await,
                 }
             };
+            let ended = self.ended_at_rest();
             let Watch { exits, seen, orders } = watch;
             tokio::select! {
                 biased;
@@ -194,7 +203,30 @@ impl Team {
                         return TeamEnd::GaveUp(reason);
                     }
                 }
+                child = ended => self.members[child].phase = Phase::Over,
                 () = due => {}
+            }
+        }
+    }
+
+    /// The next child to end for good while it waits to be started again: by its handle, or with its node. Its pause is not
+    /// waited for.
+    fn ended_at_rest(&self) -> impl Future<Output = usize> + use<> {
+        let down = self.members.iter().enumerate().filter(|(_, member)| member.due().is_some());
+        let ends = down.map(|(at, member)| {
+            let actors = member.resting();
+            async move {
+                for actor in actors {
+                    actor.mailbox.ended().await;
+                }
+                at
+            }
+        });
+        let mut ends: FuturesUnordered<_> = ends.collect();
+        async move {
+            match ends.next().await {
+                Some(child) => child,
+                None => std::future::pending().await,
             }
         }
     }
@@ -226,12 +258,13 @@ impl Team {
                     Some(mut team) => {
                         control.again();
                         team.begin_again(now);
-                        let task = self.node.spawn_bare(team.run());
+                        let task = self.node.spawn(team.run());
                         Box::pin(async move {
                             match task.await {
                                 Ok((team, end)) => (at, Exit::Team(team, end)),
-                                // Its runtime has ended, and so will this one.
-                                Err(_) => std::future::pending().await,
+                                // Its runtime has ended, and so will this one; or it panicked, and has killed its
+                                // children. Those above must not wait for it.
+                                Err(_) => (at, Exit::Lost),
                             }
                         })
                     }
@@ -306,7 +339,7 @@ impl Team {
         tracing::warn!(%name, ?pause, reason = %last, "an actor is started again");
         let affected = self.strategy.affected(child, self.members.len());
         self.retire(affected.clone(), watch).await;
-        let due = now.checked_add(pause).unwrap_or(now);
+        let due = clock::later(now, pause);
         for member in &mut self.members[affected] {
             if let Phase::Down(present) = member.phase {
                 member.phase = Phase::Down(Some(present.map_or(due, |present| present.max(due))));
@@ -327,11 +360,13 @@ impl Team {
 /// Whoever is left when nobody looks after it any more.
 impl Drop for Team {
     fn drop(&mut self) {
-        for member in &self.members {
-            if let Body::Actor(runs) = &member.body
-                && runs.cell().mailbox.end_reason().is_none()
-            {
-                runs.cell().kill(StopReason::Abandoned);
+        for member in &mut self.members {
+            member.abandon();
+        }
+        for member in self.members.drain(..) {
+            // Factories hold what is the user's. A second panic while the first one goes on would end the process.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(member))) {
+                tracing::error!(message = %text_of(&*panic), "a factory panicked in its `Drop`");
             }
         }
     }
@@ -342,6 +377,24 @@ impl Member {
         match self.phase {
             Phase::Down(due) => due,
             Phase::Running | Phase::Over => None,
+        }
+    }
+
+    /// The actors of it that do not run; all of them if it is down.
+    fn resting(&self) -> Vec<Arc<ActorCell>> {
+        match &self.body {
+            Body::Actor(runs) => vec![runs.cell().clone()],
+            Body::Team { team: Some(team), .. } => team.members.iter().flat_map(Self::resting).collect(),
+            Body::Team { team: None, .. } => Vec::new(),
+        }
+    }
+
+    /// Nobody starts it any more. A run that there is ends by itself, and its mailbox with it.
+    fn abandon(&mut self) {
+        match (&self.body, self.phase) {
+            (Body::Actor(runs), Phase::Running) => runs.cell().kill(StopReason::Abandoned),
+            (Body::Team { team: None, control }, _) => control.order(Order::Kill),
+            _ => self.end(&StopReason::Abandoned),
         }
     }
 

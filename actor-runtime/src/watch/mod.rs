@@ -9,9 +9,12 @@
 //! An actor that watches others (`ctx.watch`) has a task for each that waits, and is told by a turn of its own
 //! (`Actor::on_down`), through its mailbox.
 //!
+//! A link (`ctx.link`) is a monitor whose word ends the actor, unless the other one stopped well.
+//!
 //! There is no protocol for this: the stream is one like any other, and all that S6 promises of them holds for it.
 
 mod down;
+mod link;
 mod turn;
 
 use std::{
@@ -23,6 +26,8 @@ use std::{
 };
 
 pub use down::{Down, DownReason};
+pub use link::Link;
+pub(crate) use link::Links;
 pub use turn::Watch;
 pub(crate) use turn::{DownTurn, Watches};
 
@@ -143,7 +148,7 @@ async fn far(
 ) -> Result<BoxFuture<'static, DownReason>, Failure> {
     let resolver = FixedResolver::new([(inspect::NAME, address.clone())]);
     let inspect = InspectClient::on(node, &resolver, inspect::NAME);
-    let until = node.now() + node.config().default_timeout;
+    let until = node.after(node.config().default_timeout);
     let mut end = loop {
         match inspect.end_of(actor).await {
             Ok(end) => break end,

@@ -10,6 +10,7 @@ use slab::Slab;
 use super::{Down, Monitor};
 use crate::{
     ActorContext,
+    actor::ActorCell,
     call::{AnyCall, HookCall},
     client::ServiceClient,
     node::{AbortOnDrop, clock},
@@ -47,7 +48,12 @@ impl DownTurn {
 }
 
 /// One actor watches another, with [`ActorContext::watch`]. Dropping this leaves it watching; [`end`](Self::end) ends it.
-pub struct Watch(Arc<Watching>);
+pub struct Watch {
+    watching: Arc<Watching>,
+    /// Whose it is, and its place there.
+    actor: Weak<ActorCell>,
+    key: usize,
+}
 
 pub(crate) struct Watching {
     state: Mutex<State>,
@@ -66,18 +72,19 @@ impl Watch {
     pub(crate) async fn begin(context: &ActorContext, client: &impl ServiceClient) -> Self {
         let monitor = Monitor::begin(client).await;
         let watching = Arc::new(Watching { state: Mutex::new(State::Waiting(None)) });
-        let Some(cell) = context.identity().cell.upgrade() else {
+        let actor = context.identity().cell.clone();
+        let Some(cell) = actor.upgrade() else {
             watching.end();
-            return Self(watching);
+            return Self { watching, actor, key: 0 };
         };
-        let (told, actor) = (watching.clone(), context.identity().clone());
+        let (told, identity) = (watching.clone(), context.identity().clone());
         let key = cell.watches().insert(&watching);
         let task = context.spawn(async move {
             let down = monitor.await;
             // An actor that has ended has nobody to be told.
-            let Some(cell) = actor.cell.upgrade() else { return };
+            let Some(cell) = identity.cell.upgrade() else { return };
             let word = Word { down: Mutex::new(Some(down)), watching: told.clone(), key };
-            let turn = Arc::new(HookCall::new(&ON_DOWN, actor.name.clone(), clock::now(), word));
+            let turn = Arc::new(HookCall::new(&ON_DOWN, identity.name.clone(), clock::now(), word));
             if told.is_to_be_told(&turn) {
                 cell.mailbox.push_own(turn);
             }
@@ -85,17 +92,22 @@ impl Watch {
         if let State::Waiting(waits) = &mut *lock(&watching.state) {
             *waits = Some(task.abort_on_drop());
         }
+        let watch = Self { watching, actor, key };
         // The end of the run finds it, or came before and is seen here.
         if cell.mailbox.is_ended() {
-            watching.end();
+            watch.end();
         }
-        Self(watching)
+        watch
     }
 
     /// Watches no more: when this has returned, no [`Actor::on_down`](crate::Actor::on_down) of this watch begins. One that
     /// is running goes on. False if it was told, or has ended, before.
     pub fn end(&self) -> bool {
-        self.0.end()
+        let ended = self.watching.end();
+        if let Some(cell) = self.actor.upgrade() {
+            cell.watches().remove(self.key, &self.watching);
+        }
+        ended
     }
 }
 
@@ -150,11 +162,34 @@ impl Watches {
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &*lock(&self.0.state) {
+        let state = match &*lock(&self.watching.state) {
             State::Waiting(_) => "waiting",
             State::Told(_) => "told",
             State::Ended => "ended",
         };
         f.debug_tuple("Watch").field(&state).finish()
+    }
+}
+
+#[cfg(all(test, not(actor_loom)))]
+mod tests {
+    use super::*;
+    use crate::{
+        Node,
+        inspect::{InspectClient, Inspector},
+    };
+
+    #[tokio::test]
+    async fn what_was_watched_and_is_not_any_more_takes_no_place() {
+        let node = Node::builder().build().unwrap();
+        let [watcher, watched] =
+            [0, 1].map(|_| node.unnamed_actor(Inspector::new(node.quiet())).start().unwrap());
+        let client: InspectClient = watched.client();
+        let cell = node.roster().find(watcher.id().serial).unwrap();
+        let context = ActorContext::of_actor(cell.identity.clone());
+        for _ in 0..10 {
+            assert!(Watch::begin(&context, &client).await.end());
+        }
+        assert!(lock(&cell.watches().0).is_empty());
     }
 }

@@ -3,14 +3,17 @@
 
 mod clients_in_messages;
 mod context;
+mod counts;
 mod dial_policy;
 mod direct;
 mod layers;
 mod layers_limit;
+mod links;
 mod misuse;
 mod names;
 mod oneway;
 mod pools;
+mod poison;
 mod reply_to;
 mod s10_attempts;
 mod s10_delivery;
@@ -27,6 +30,7 @@ mod s7_cancellation;
 mod s7_cancelled;
 mod s7_stages;
 mod s8_deadlines;
+mod s9_edges;
 mod s9_life;
 mod s9_supervision;
 mod s9_table;

@@ -472,7 +472,9 @@ fn the_tree_of_a_node_says_who_looks_after_whom_and_what_failed() {
             .start(&node)
             .unwrap();
         node.actor("alone", Worker::new(&script)).start().unwrap();
+        settle().await;
         work(&supervisor, "w").panic().await.unwrap_err();
+        settle().await;
         work(&supervisor, "w").add(1).await.unwrap();
         settle().await;
         let tree = node.actors();
@@ -481,13 +483,17 @@ fn the_tree_of_a_node_says_who_looks_after_whom_and_what_failed() {
         assert!(matches!(w.last_failure, Some(StopReason::Panicked { .. })));
         let team = tree.actor("supervisor team").unwrap();
         assert_eq!(tree.actor("inner").unwrap().parent, Some(team.id));
+        let caller = node.id();
         assert_eq!(
             tree.to_string(),
-            "supervisor #1, one for one, 1 restart\n  \
-               w: idle, restarted 1 time, the last time because a handler panicked in Work/panic: a worker\n  \
+            format!(
+                "supervisor #1, one for one, 1 restart\n  \
+               w: idle, 2 turns (1 failed), restarted 1 time, the last time because a handler panicked in Work/panic: a worker\n    \
+                 ! run 0 ended by Work/panic, called by node {caller}: a worker\n  \
                supervisor team, rest for one, 0 restarts\n    \
                  inner: idle\n\
              alone: idle\n"
+            )
         );
         supervisor.stop(SECOND).await;
         assert_eq!(node.actors().actors.len(), 1);

@@ -189,6 +189,36 @@ async fn the_threads_of_a_group_live_as_long_as_its_actors_and_no_longer() {
     server.shutdown(Duration::from_secs(5)).await.unwrap();
 }
 
+/// Set for what runs in a process of its own, which has little memory for threads.
+#[cfg(target_os = "linux")]
+const CHILD: &str = "ACTOR_TEST_CHILD";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_group_for_which_the_system_has_too_few_threads_is_refused() {
+    let out = std::process::Command::new("sh")
+        .args(["-c", "ulimit -v 10485760 && exec \"$0\" --exact group::too_few_threads"])
+        .arg(std::env::current_exe().unwrap())
+        .env(CHILD, "1")
+        .env("RUST_MIN_STACK", (1 << 30).to_string())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && said.contains("1 passed"), "{said}{out:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_few_threads() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let begun = Instant::now();
+    let error = Group::builder().name("many").threads(64).build().unwrap_err();
+    assert!(matches!(&error, GroupError::Start { threads: 64, .. }), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
 /// How many threads of this process have this name.
 #[cfg(target_os = "linux")]
 fn threads_called(name: &str) -> usize {

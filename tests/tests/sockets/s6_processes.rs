@@ -11,8 +11,9 @@ use std::{
 };
 
 use actor_runtime::{
-    ActorServer, Delivery, DownReason, FailureKind, FixedResolver, Monitor, Node, Retry,
+    ActorServer, DownReason, Monitor, Node, Retry, StopReason,
     inspect::{self, InspectClient},
+    prelude::*,
 };
 use futures::future::join_all;
 use tests::{
@@ -302,6 +303,30 @@ async fn who_watches_an_actor_is_told_in_time_when_its_process_is_killed() {
     let down = tokio::time::timeout(BOUND, monitor).await.expect("within the bound of S6");
     let DownReason::Lost(failure) = &down.reason else { panic!("{down}") };
     assert_eq!(failure.kind(), FailureKind::ConnectionLost);
+}
+
+#[actor_service]
+trait Tied {
+    async fn tie(&mut self);
+}
+
+struct Knot(PostClient);
+
+#[actor_service]
+impl Tied for Knot {
+    async fn tie(&mut self) {
+        current_ctx().expect("a turn").link(&self.0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_linked_to_an_actor_ends_in_time_when_its_process_is_killed() {
+    let (mut server, node, client) = called().await;
+    let knot = node.unnamed_actor(Knot(client)).start().unwrap();
+    knot.client::<TiedClient>().tie().await.unwrap();
+    server.kill();
+    let reason = tokio::time::timeout(BOUND, knot.ended()).await.expect("within the bound of S6");
+    assert!(matches!(&reason, StopReason::LinkBroken { to, .. } if to == "post"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

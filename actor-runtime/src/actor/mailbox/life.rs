@@ -12,8 +12,9 @@
 //!
 //! An actor that nobody supervises never rests.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Waker};
 
+use slab::Slab;
 use tokio::{sync::watch, time::Instant};
 
 use super::{Entry, Mailbox, State, lock, wake};
@@ -28,9 +29,31 @@ pub(super) struct Life {
     kill_at: Option<Instant>,
     /// Why this run of the actor is to end; the mailbox goes on.
     retiring: Option<Arc<StopReason>>,
+    /// Why this run was told to end at once, if it was a failure elsewhere.
+    broken: Option<Arc<StopReason>>,
     runs: u64,
+    /// How many turns were left when their runs ended.
+    cut_off: u64,
     /// How the last run ended that was to be followed by another.
     last: Option<Arc<StopReason>>,
+}
+
+/// What is left to be done, without the lock, when a run was told to end at its next await.
+pub(crate) struct Cut {
+    running: Vec<Entry>,
+    receiver: Option<Waker>,
+    /// Whether no other run can follow.
+    pub(crate) is_last: bool,
+}
+
+impl Cut {
+    /// Fails the calls that run, and then has their actor see it.
+    pub(crate) fn tell(self, reason: &StopReason) {
+        for call in self.running {
+            call.fail(&mut |stage| reason.interruption(stage));
+        }
+        wake(self.receiver);
+    }
 }
 
 /// What becomes of a mailbox whose receiver is gone.
@@ -116,13 +139,31 @@ impl Mailbox {
             return;
         }
         self.killed.store(true, Ordering::Release);
-        let running: Vec<Entry> = state.running.iter().map(|(_, call)| call.clone()).collect();
-        let receiver = state.receiver.take();
+        let cut = state.cut();
         drop(state);
-        for call in running {
-            call.fail(&mut |stage| reason.interruption(stage));
+        cut.tell(reason);
+    }
+
+    /// Which run of the actor there is; `None` between two, and after the last.
+    pub(crate) fn run(&self) -> Option<u64> {
+        lock(&self.state).run()
+    }
+
+    /// This run of the actor is to end at its next await, because of a failure elsewhere. `None` if it has ended, or is to
+    /// end at once anyway. The queue is as it was.
+    pub(crate) fn break_run(&self, run: u64, reason: &Arc<StopReason>) -> Option<Cut> {
+        let mut state = lock(&self.state);
+        if state.run() != Some(run) || self.is_killed() {
+            return None;
         }
-        wake(receiver);
+        self.killed.store(true, Ordering::Release);
+        state.life().broken = Some(reason.clone());
+        Some(state.cut())
+    }
+
+    /// The failure elsewhere that this run ends by, if any.
+    pub(crate) fn broken(&self) -> Option<Arc<StopReason>> {
+        lock(&self.state).life.as_ref()?.broken.clone()
     }
 
     /// Why this run is to make way for the next, if it is.
@@ -136,14 +177,14 @@ impl Mailbox {
         if state.ended || state.closing.is_some() {
             return Rest::Ended;
         }
-        let running = std::mem::take(&mut state.running);
+        let running = state.take_running();
         let question = state.question.take();
         // Nobody waits for their turns any more.
         let joins = state.beside.as_mut().map(|beside| std::mem::take(&mut beside.joins)).unwrap_or_default();
         (state.resting, state.receiver) = (true, None);
         self.killed.store(false, Ordering::Release);
         let life = state.life();
-        (life.retiring, life.last) = (None, Some(reason.clone()));
+        (life.retiring, life.broken, life.last) = (None, None, Some(reason.clone()));
         drop(state);
         drop(question);
         for (_, call) in running {
@@ -217,6 +258,32 @@ impl State {
 
     fn end(&self) -> Option<Arc<StopReason>> {
         self.closing.clone().filter(|_| self.ended)
+    }
+
+    /// The turns that were not given back: they end with their run.
+    pub(super) fn take_running(&mut self) -> Slab<Entry> {
+        let running = std::mem::take(&mut self.running);
+        if !running.is_empty() {
+            self.life().cut_off += running.len() as u64;
+        }
+        running
+    }
+
+    pub(super) fn cut_off(&self) -> u64 {
+        self.life.as_ref().map_or(0, |life| life.cut_off)
+    }
+
+    fn run(&self) -> Option<u64> {
+        let runs = self.life.as_ref().map_or(0, |life| life.runs);
+        (!self.ended && !self.resting).then_some(runs)
+    }
+
+    fn cut(&mut self) -> Cut {
+        Cut {
+            running: self.running.iter().map(|(_, call)| call.clone()).collect(),
+            receiver: self.receiver.take(),
+            is_last: self.closing.is_some(),
+        }
     }
 
     fn life(&mut self) -> &mut Life {

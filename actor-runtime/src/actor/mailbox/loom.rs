@@ -352,3 +352,88 @@ fn a_kill_against_a_receiver_that_makes_way() {
         assert!(mailbox.end_reason().is_some());
     });
 }
+
+/// Invariant 9: whoever ends a mailbox that rests either comes before the next receiver, which there is not then, or after
+/// it, and leaves the end to it.
+fn ended_against_a_resume(close: fn(&Mailbox)) {
+    model(move || {
+        let mailbox = mailbox(1);
+        mailbox.await_first_run();
+        let closer = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || close(&mailbox)
+        });
+        let runs = mailbox.resume();
+        closer.join().expect("no panic");
+        assert_eq!(mailbox.end_reason().is_some(), !runs);
+        if runs {
+            assert!(matches!(next(&mailbox, Admit::Any), Step::Closed | Step::Killed));
+        }
+    });
+}
+
+#[test]
+fn a_stop_against_a_resume() {
+    ended_against_a_resume(|mailbox| mailbox.stop(StopReason::Unregistered));
+}
+
+#[test]
+fn a_kill_against_a_resume() {
+    ended_against_a_resume(|mailbox| mailbox.kill(StopReason::Shutdown));
+}
+
+#[test]
+fn a_close_against_a_resume() {
+    ended_against_a_resume(|mailbox| mailbox.close(StopReason::Stopped));
+}
+
+/// Invariants 3 and 10: a failure elsewhere that is told to one run ends that one, or nobody: never the run that follows.
+#[test]
+fn a_failure_elsewhere_against_a_receiver_that_makes_way() {
+    model(|| {
+        let mailbox = mailbox(1);
+        let run = mailbox.run().expect("it runs");
+        let breaker = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || {
+                let reason = Arc::new(StopReason::Killed);
+                let cut = mailbox.break_run(run, &reason);
+                let told = cut.is_some();
+                if let Some(cut) = cut {
+                    cut.tell(&reason);
+                }
+                told
+            }
+        });
+        assert!(mailbox.rest(&Arc::new(StopReason::Restarted)) == super::Rest::Resting);
+        assert!(mailbox.resume());
+        let again = mailbox.run().expect("the next one");
+        assert!(mailbox.broken().is_none() && !mailbox.is_killed());
+        breaker.join().expect("no panic");
+        assert!(mailbox.broken().is_none() && !mailbox.is_killed());
+        // The run that there is can be told.
+        let reason = Arc::new(StopReason::Finished);
+        assert!(again != run && mailbox.break_run(run, &reason).is_none());
+        assert!(mailbox.break_run(again, &reason).is_some());
+        let Step::Killed = next(&mailbox, Admit::Any) else { panic!("it was told") };
+    });
+}
+
+/// Invariant 3: a receiver that parks while its run is told to end by a failure elsewhere is woken.
+#[test]
+fn parking_against_a_failure_elsewhere() {
+    model(|| {
+        let mailbox = mailbox(1);
+        let run = mailbox.run().expect("it runs");
+        let breaker = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || {
+                let reason = Arc::new(StopReason::Killed);
+                mailbox.break_run(run, &reason).expect("nobody else ends it").tell(&reason);
+            }
+        });
+        let Step::Killed = next(&mailbox, Admit::Any) else { panic!("nothing else comes") };
+        breaker.join().expect("no panic");
+        assert!(mailbox.broken().is_some());
+    });
+}

@@ -28,6 +28,11 @@ pub(crate) struct Look {
     pub(crate) started: bool,
     pub(crate) resting: bool,
     pub(crate) since_progress: Duration,
+    /// How many turns were given back, and how many were left when their runs ended.
+    pub(crate) turns: u64,
+    pub(crate) cut_off: u64,
+    /// How many calls could not start at once.
+    pub(crate) delayed: u64,
 }
 
 impl Mailbox {
@@ -66,6 +71,9 @@ impl Mailbox {
             started: state.started,
             resting: state.resting,
             since_progress: state.since_progress(now),
+            turns: state.turns,
+            cut_off: state.cut_off(),
+            delayed: state.delayed,
         };
         drop(state);
         accept(promoted);

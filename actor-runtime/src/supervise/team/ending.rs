@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::{sync::watch, time::Instant};
 
-use super::{Body, Order, Phase, Team, TeamEnd, watch::Watch};
+use super::{Body, Member, Order, Phase, Team, TeamEnd, watch::Watch};
 use crate::{
     Node,
     actor::Care,
@@ -34,10 +34,6 @@ impl Team {
                 }
                 let limit = self.node.now().checked_add(self.node.config().stop_timeout);
                 self.await_exit(child, limit, watch).await;
-            }
-            let member = &mut self.members[child];
-            if let Phase::Down(_) = member.phase {
-                member.phase = Phase::Down(None);
             }
         }
     }
@@ -105,6 +101,12 @@ impl Team {
                 TeamEnd::Over(StopReason::Stopped)
             }
             Order::Stop { until } => {
+                // Those that rest have nobody to run their queues.
+                let resting = |member: &&mut Member| matches!(member.phase, Phase::Down(_));
+                for member in self.members.iter_mut().rev().filter(resting) {
+                    member.end(&StopReason::SupervisorStopped);
+                    member.phase = Phase::Over;
+                }
                 for child in (0..self.members.len()).rev() {
                     self.stop_one(child, until, watch).await;
                 }

@@ -13,6 +13,8 @@ pub(super) enum Exit {
     Actor,
     NotMade(StopReason),
     Team(Box<Team>, TeamEnd),
+    /// Of a team, which is gone with its task.
+    Lost,
 }
 
 pub(super) type Exits = FuturesUnordered<BoxFuture<'static, (usize, Exit)>>;

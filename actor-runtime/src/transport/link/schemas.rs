@@ -60,7 +60,7 @@ impl Link {
         tokio::select! {
             _ = told => {}
             () = self.ended() => {}
-            () = node.sleep_until(node.now() + patience) => {}
+            () = node.sleep_until(node.after(patience)) => {}
         }
         self.differences(service, methods).ok_or_else(|| {
             let detail = format!("{} did not say which methods its {service} has", self.far());
