@@ -82,6 +82,13 @@ impl Directory {
         state.actors.values().cloned().collect()
     }
 
+    /// The program has let go of the node: nothing is registered any more. The actors hold their node, so they are given back.
+    pub(crate) fn abandon(&self) -> [impl Sized + use<>; 2] {
+        let mut state = lock(&self.state);
+        state.draining = true;
+        [std::mem::take(&mut state.actors), std::mem::take(&mut state.own)]
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         lock(&self.state).draining
     }

@@ -108,7 +108,10 @@ impl Deref for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.quiet.is_some() {
+            // First: an actor that begins now would be killed by nobody.
+            let registered = self.inner.directory.abandon();
             self.inner.roster.kill(&StopReason::Abandoned);
+            drop(registered);
         }
     }
 }
