@@ -100,7 +100,7 @@ mod transport;
 mod trust;
 mod watch;
 
-pub use actor::{Actor, ActorHandle, Ended, Health, Overflow};
+pub use actor::{Actor, ActorHandle, Ended, Health, Overflow, Stuck, StuckTurn};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{

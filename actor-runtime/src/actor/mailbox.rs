@@ -41,7 +41,7 @@ use std::{
 
 use life::Life;
 pub(crate) use life::Rest;
-pub(crate) use observe::{Answer, Look, Question};
+pub(crate) use observe::{Answer, Awaited, Look, Question, RunningTurn};
 use slab::Slab;
 use tokio::time::Instant;
 
