@@ -2,6 +2,7 @@
 //! its log for itself.
 
 #![expect(clippy::disallowed_methods, reason = "threads block here, and that takes real time")]
+#![allow(clippy::unwrap_used, reason = "an actor of a test may panic as the test may")]
 
 use std::{
     error::Error,
@@ -72,15 +73,15 @@ impl Hand for Worker {
     }
 
     async fn wait(&mut self) {
-        pending().await
+        pending::<()>().await;
     }
 
     async fn wait_beside(&self) {
-        pending().await
+        pending::<()>().await;
     }
 
     async fn wait_alone(&mut self) {
-        pending().await
+        pending::<()>().await;
     }
 
     async fn short(&mut self) {
@@ -138,7 +139,7 @@ fn handlers_that_block_every_worker_are_named_while_they_do() {
         let (worker, release) = Worker::new();
         let worker = node.actor(name, worker).start().unwrap();
         let call = worker.client::<HandClient>().block();
-        calls.push(runtime.spawn(async move { call.await }));
+        calls.push(runtime.spawn(call));
         releases.push(release);
     }
     let stuck = named(&node, 2);
@@ -174,9 +175,9 @@ fn the_turn_that_blocks_is_told_from_those_beside_it_and_hooks_are_named_too() {
         };
         let (waiting, blocked) =
             (worker.client::<HandClient>().wait_beside(), worker.client::<HandClient>().block_beside());
-        let waiting = runtime.spawn(async move { waiting.await });
+        let waiting = runtime.spawn(waiting);
         thread::sleep(Duration::from_millis(20));
-        let blocked = runtime.spawn(async move { blocked.await });
+        let blocked = runtime.spawn(blocked);
         let stuck = named(&node, 1);
         assert_eq!((stuck[0].how, &*stuck[0].method), (Stuck::Blocked, "Hand/block_beside"), "{tasks:?}");
         release.send(()).unwrap();
@@ -207,12 +208,12 @@ fn a_handler_that_waits_is_named_once_nobody_waits_for_it() {
     };
     runtime.block_on(async {
         let in_time = hand("in time").wait();
-        let in_time = tokio::spawn(async move { in_time.await });
+        let in_time = tokio::spawn(in_time);
         hand("in nobody's way").wait_alone().await.unwrap();
         let way = hand("in the way");
         way.wait_alone().await.unwrap();
         let queued = way.short();
-        let queued = tokio::spawn(async move { queued.await });
+        let queued = tokio::spawn(queued);
         let late = hand("late").wait().timeout(Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(late.kind(), FailureKind::DeadlineExceeded);
         let stuck = named(&node, 2);
@@ -221,7 +222,8 @@ fn a_handler_that_waits_is_named_once_nobody_waits_for_it() {
         assert_eq!(stuck[1].name, "in the way");
         let told = logged::lines(&["WARN", "actor=late", "waits, and nothing wakes it", "#[cancel_safe]"]);
         assert_eq!(told.len(), 1, "{told:?}");
-        (in_time.abort(), queued.abort());
+        in_time.abort();
+        queued.abort();
     });
 }
 
@@ -236,7 +238,7 @@ fn an_actor_that_makes_progress_is_not_named() {
     };
     runtime.block_on(async {
         let (steps, turns) = (hand().work(1_200), hand());
-        let steps = tokio::spawn(async move { steps.await });
+        let steps = tokio::spawn(steps);
         while !steps.is_finished() {
             turns.short().await.unwrap();
             assert_eq!(node.stuck(), []);
@@ -289,7 +291,8 @@ fn there_is_one_thread_as_long_as_there_are_nodes_to_look_at() {
         };
         start(&unwatched);
         assert_eq!(threads(), 0, "nobody has asked for it");
-        (start(&one), start(&other));
+        start(&one);
+        start(&other);
         ends(1);
         drop((one, idle));
         thread::sleep(Duration::from_millis(50));
