@@ -2,7 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 
-use super::{Hop, Link, Metadata, Retry};
+use super::{Hop, InPoll, Link, Metadata, Retry};
 use crate::{
     actor_id::{ActorId, Instance, NodeId},
     service::Method,
@@ -33,6 +33,8 @@ pub struct CallHead {
     pub(crate) number: u64,
     /// It fails rather than wait for room.
     pub(crate) now: bool,
+    /// The poll that its turn is in, if that has a task to itself.
+    pub(crate) in_poll: InPoll,
     /// Its own turn, once that has made a call itself.
     pub(crate) turn: OnceLock<Arc<Link>>,
 }
@@ -54,6 +56,7 @@ impl CallHead {
             retry: None,
             number: 0,
             now: false,
+            in_poll: InPoll::default(),
             turn,
         }
     }
