@@ -6,7 +6,7 @@ use syn::{AttrStyle, Attribute, ItemFn, ReturnType, Safety, Type};
 
 use crate::{
     model::{Paths, peel},
-    options::{self, Target},
+    options::{self, Options, Target},
     refusals::{self, Refusals},
 };
 
@@ -38,8 +38,7 @@ pub(crate) fn expand(entry: Entry, arguments: TokenStream, item: TokenStream) ->
         Ok(function) => {
             check(entry, &function, &mut refusals);
             // Also if something is refused: an `async fn main` as it stands would be refused again by the compiler.
-            let function =
-                generate(entry, &function, &Paths::new(options.runtime.as_ref()), refusals.is_empty());
+            let function = generate(entry, &function, &options, refusals.is_empty());
             let errors = refusals.into_compile_errors();
             quote!(#function #errors)
         }
@@ -107,9 +106,9 @@ fn is_test(attribute: &Attribute) -> bool {
     matches!(path.trim_start_matches("::"), "test" | "core::prelude::v1::test" | "std::prelude::v1::test")
 }
 
-fn generate(entry: Entry, function: &ItemFn, paths: &Paths, is_accepted: bool) -> TokenStream {
+fn generate(entry: Entry, function: &ItemFn, options: &Options, is_accepted: bool) -> TokenStream {
     let ItemFn { attrs, vis, sig, block, .. } = function;
-    let private = &paths.private;
+    let private = Paths::new(options.runtime.as_ref()).private;
     let attributes = attrs.iter().map(|attribute| Attribute { style: AttrStyle::Outer, ..attribute.clone() });
     let (keyword, ident, output) = (&sig.fn_token, &sig.ident, &sig.output);
     // The type makes `?` and closing `Ok(())` work as in any function; `impl Trait` cannot be named.
@@ -120,7 +119,10 @@ fn generate(entry: Entry, function: &ItemFn, paths: &Paths, is_accepted: bool) -
     let ty = ty.map(|ty| quote!(::<#ty>));
     let (marker, run) = match entry {
         Entry::Main => (None, quote!(main)),
-        Entry::Test => (is_accepted.then(|| quote!(#[::core::prelude::v1::test])), quote!(test)),
+        Entry::Test => {
+            let run = if options.start_paused { quote!(test_paused) } else { quote!(test) };
+            (is_accepted.then(|| quote!(#[::core::prelude::v1::test])), run)
+        }
     };
     let (generics, inputs, clause) = (&sig.generics, &sig.inputs, &sig.generics.where_clause);
     quote! {
@@ -151,6 +153,10 @@ mod tests {
             expanded(Entry::Test, "crate = rt", "#[should_panic] pub async fn fails() { panic!() }"),
             "#[::core::prelude::v1::test]\n#[should_panic]\npub fn fails() {\n    rt::__private::test::<()>(async move { panic!() })\n}\n"
         );
+        assert!(
+            expanded(Entry::Test, "start_paused = true", "async fn f() {}").contains("::test_paused::<()>(")
+        );
+        assert!(expanded(Entry::Test, "start_paused = false", "async fn f() {}").contains("::test::<()>("));
         let opaque = expanded(Entry::Main, "", "async fn main() -> impl Termination {}");
         assert!(opaque.contains("__private::main(async move {})"), "{opaque}");
     }

@@ -123,10 +123,10 @@ use proc_macro::TokenStream;
 ///     async fn accumulate(&mut self, _: i64) -> i64 { 0 }
 /// }
 ///
-/// let server = ActorServer::bind("loopback:0").await?;
-/// server.register("calc", AlwaysFails)?;
-/// let calc = CalculatorClient::new(&FixedResolver::new([("calc", server.address())]), "calc");
+/// let calc: CalculatorClient = testing::client(AlwaysFails);
 /// ```
+///
+/// `testing` is a feature and a module of the runtime, which has fakes of a few lines, too.
 ///
 /// # On an impl
 ///
@@ -224,7 +224,8 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `#[should_panic]` and the like work as on any test.
 ///
-/// Option: `crate = path::to::actor_runtime`.
+/// Options: `crate = path::to::actor_runtime`; and with the runtime's feature `testing` `start_paused = true`, for a test whose
+/// clock stands until every task waits and then goes on to the next time that somebody waits for.
 ///
 /// Refused: as for [`macro@main`], and a second `#[test]`.
 #[proc_macro_attribute]

@@ -1,7 +1,7 @@
 //! The options in the parentheses of an attribute: `#[actor_service(name = "…", crate = path, part)]`.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
-use syn::{LitStr, Path, parse::Parser};
+use syn::{LitBool, LitStr, Path, parse::Parser};
 
 use crate::refusals::Refusals;
 
@@ -22,7 +22,7 @@ impl Target {
             Self::Impl => "`#[actor_service]` on an impl takes `part` and `crate = path`",
             Self::Message => "`#[message]` takes `crate = path`",
             Self::Main => "`#[main]` takes `crate = path`",
-            Self::Test => "`#[test]` takes `crate = path`",
+            Self::Test => "`#[test]` takes `start_paused = true` and `crate = path`",
         }
     }
 }
@@ -33,6 +33,7 @@ pub(crate) struct Options {
     pub(crate) runtime: Option<Path>,
     pub(crate) name: Option<String>,
     pub(crate) part: bool,
+    pub(crate) start_paused: bool,
 }
 
 /// Reads the options of an attribute on `target`.
@@ -57,6 +58,7 @@ pub(crate) fn parse(tokens: TokenStream, target: Target, refusals: &mut Refusals
             ("crate", _) => options.runtime = value.path(refusals),
             ("name", Target::Trait) => options.name = value.service_name(refusals),
             ("part", Target::Impl) => options.part = value.flag(refusals),
+            ("start_paused", Target::Test) => options.start_paused = value.truth(refusals),
             ("name", Target::Impl) => refusals.refuse(
                 key,
                 "`name` belongs on the trait, where all its actors get it from: `#[actor_service(name = \"…\")] trait …`",
@@ -101,6 +103,14 @@ impl Value<'_> {
             refusals.refuse(self.rest(), format_args!("`{0}` has no value; write `{0}` alone", self.key));
         }
         true
+    }
+
+    fn truth(&self, refusals: &mut Refusals) -> bool {
+        let literal = self.assigned().and_then(|value| syn::parse2::<LitBool>(value).ok());
+        if literal.is_none() {
+            refusals.refuse(self.all(), format_args!("`{0}` is true or false; write `{0} = true`", self.key));
+        }
+        literal.is_some_and(|literal| literal.value)
     }
 
     fn path(&self, refusals: &mut Refusals) -> Option<Path> {
@@ -199,6 +209,9 @@ mod tests {
             ("name = \"a/b\"", Target::Trait, "\"a/b\""),
             ("name = \"a\"", Target::Message, "name"),
             ("flavor = \"x\"", Target::Test, "flavor"),
+            ("start_paused", Target::Test, "start_paused"),
+            ("start_paused = 1", Target::Test, "start_paused = 1"),
+            ("start_paused = true", Target::Main, "start_paused"),
         ] {
             let texts = texts(source, target);
             assert_eq!(texts.len(), 1, "{source}");

@@ -13,12 +13,22 @@ pub fn main<T>(future: impl Future<Output = T>) -> T {
 
 /// Runs a test on a runtime of its own, inside the scope of a node of its own that encodes every call.
 pub fn test<T>(future: impl Future<Output = T>) -> T {
-    run(Builder::new_current_thread(), async {
-        match Node::builder().local_calls(LocalCalls::Encoded).build() {
-            Ok(node) => node.scope(future).await,
-            Err(error) => panic!("{error}"),
-        }
-    })
+    run(Builder::new_current_thread(), scoped(future))
+}
+
+/// As [`test()`], on a clock that stands until every task waits.
+#[cfg(feature = "testing")]
+pub fn test_paused<T>(future: impl Future<Output = T>) -> T {
+    let mut runtime = Builder::new_current_thread();
+    runtime.start_paused(true);
+    run(runtime, scoped(future))
+}
+
+async fn scoped<T>(future: impl Future<Output = T>) -> T {
+    match Node::builder().local_calls(LocalCalls::Encoded).build() {
+        Ok(node) => node.scope(future).await,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn run<T>(mut runtime: Builder, future: impl Future<Output = T>) -> T {

@@ -62,6 +62,8 @@
 //! - [`Node::actor`] and [`ActorHandle`]: actors without a server, and their ends. [`supervise`]: starting them again.
 //! - [`Monitor`]: being told that an actor has ended, wherever it was. [`Link`]: ending with it.
 //! - [`inspect`]: asking a server how it is, and what it serves.
+//! - [`Node::stuck`]: handlers that block, or wait for what does not come. The module `testing`, a feature: fakes, faults, paused
+//!   time, simulated networks.
 //! - [`layers`]: traces, limits and metrics around calls; [`Layer`] to write another.
 //! - [`Node`]: several nodes in one process, settings, layers. [`BlockingNode`] and [`Call::wait`]: programs that are not
 //!   async.
@@ -102,7 +104,7 @@ mod transport;
 mod trust;
 mod watch;
 
-pub use actor::{Actor, ActorHandle, Counts, Ended, FailedCall, Health, Overflow};
+pub use actor::{Actor, ActorHandle, Counts, Ended, FailedCall, Health, Overflow, Stuck, StuckTurn};
 pub use actor_id::{ActorId, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{
@@ -141,6 +143,10 @@ mod guide {
 
     #[doc = include_str!("../../docs/guide/watching.md")]
     mod watching {}
+
+    #[cfg(feature = "testing")]
+    #[doc = include_str!("../../docs/guide/testing.md")]
+    mod testing {}
 }
 
 /// For the fuzzer only.
@@ -166,6 +172,8 @@ pub mod __private {
     pub use serde;
     pub use std::{string::String, vec::Vec};
 
+    #[cfg(feature = "testing")]
+    pub use crate::entry::test_paused;
     pub use crate::{
         call::{
             AnyCall, CallHead, Far, Leave, Link, ResultType, Stage, WireReply, accepted, take, wrong_reply,

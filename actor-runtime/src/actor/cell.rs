@@ -2,7 +2,10 @@
 
 use std::{
     future::{Future, poll_fn},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -18,8 +21,8 @@ use super::{
 use crate::{
     actor_id::ActorId,
     call::{
-        AnyCall, Dedup, Delivery, Failure, FailureKind, Hop, Link, Metadata, Refused, ReplySink, StopReason,
-        Target, Window,
+        AnyCall, Dedup, Delivery, Failure, FailureKind, Hop, Link, Metadata, Polling, Refused, ReplySink,
+        StopReason, Target, Window,
     },
     context::{Cancelled, Identity},
     layer::Layers,
@@ -34,6 +37,8 @@ pub(crate) struct ActorCell {
     pub(crate) identity: Arc<Identity>,
     pub(crate) mailbox: Mailbox,
     pub(crate) limits: Limits,
+    /// Which turn has a thread.
+    pub(crate) polling: Polling,
     pub(crate) registered: Registered,
     /// Those of the node, and its own inside.
     pub(crate) layers: Layers,
@@ -54,6 +59,8 @@ struct Rare {
     /// Made when a handler panics first.
     failed: OnceLock<FailedCalls>,
     marks: Marks,
+    /// Numbers the polls of turns that have tasks to themselves.
+    polls: AtomicU32,
 }
 
 /// How much an actor takes on.
@@ -101,6 +108,7 @@ impl ActorCell {
             identity: Arc::new(Identity { cell: this.clone(), ..identity }),
             mailbox,
             limits,
+            polling: Polling::default(),
             registered,
             layers,
             methods,
@@ -438,6 +446,16 @@ impl ActorCell {
     pub(crate) fn failed_calls(&self) -> Vec<FailedCall> {
         let failed = self.rare.get().and_then(|rare| rare.failed.get());
         failed.map(FailedCalls::all).unwrap_or_default()
+    }
+
+    /// A number for a poll of a turn that has a task to itself: odd, and no other's.
+    pub(super) fn next_poll(&self) -> u32 {
+        self.rare.get_or_init(Box::default).polls.fetch_add(2, Ordering::Relaxed) | 1
+    }
+
+    /// How many of these there were.
+    pub(crate) fn polls_of_tasks(&self) -> u32 {
+        self.rare.get().map_or(0, |rare| rare.polls.load(Ordering::Relaxed))
     }
 
     /// Whom the actor watches.

@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 
 use super::{Actor, ActorCell};
 use crate::{
-    call::StopReason,
+    call::{Polling, StopReason},
     context::{ActorContext, InContext, enter},
     panics::text_of,
 };
@@ -22,6 +22,7 @@ use crate::{
 /// Runs `on_start`. What it gives is why the actor cannot run; `None` if it was killed meanwhile.
 pub(super) async fn start<A: Actor>(actor: &mut A, cell: &Arc<ActorCell>) -> Result<(), Option<StopReason>> {
     let limit = cell.identity.node.config().start_timeout;
+    cell.polling.turn_to(Polling::START);
     let message = match Hook::new(cell, limit, async { actor.on_start().await }).await {
         HookEnd::Done(Ok(())) => return Ok(()),
         HookEnd::Killed => return Err(None),
@@ -40,6 +41,7 @@ pub(super) async fn stop<A: Actor>(
     reason: &StopReason,
 ) -> Result<(), StopReason> {
     let limit = cell.identity.node.config().stop_timeout;
+    cell.polling.turn_to(Polling::STOP);
     let message = match Hook::new(cell, limit, async { actor.on_stop(reason).await }).await {
         HookEnd::Done(()) | HookEnd::Killed => return Ok(()),
         HookEnd::Panicked(message) => format!("`on_stop` panicked: {message}"),
@@ -90,9 +92,11 @@ impl<F: Future> Future for Hook<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        this.cell.polling.begin();
         let mut polled = catch_unwind(AssertUnwindSafe(|| {
             this.hook.as_mut().as_pin_mut().map_or(Poll::Pending, |hook| hook.poll(cx).map(HookEnd::Done))
         }));
+        this.cell.polling.end();
         if matches!(polled, Ok(Poll::Pending)) {
             let node = &this.cell.identity.node;
             let limit = *this.limit;

@@ -13,6 +13,8 @@ use std::{
 };
 
 use super::ActorCell;
+#[cfg(feature = "testing")]
+use crate::testing::faults::HandlerPanic;
 use crate::{
     call::{AnyCall, Delivery, Failure, FailureKind, Stage},
     layer::{self, Begun, Inner, LayerCall, Next, Side},
@@ -69,6 +71,8 @@ async fn run(cell: &ActorCell, call: &dyn AnyCall, begun: Begun, handler: BoxFut
     }
     match end {
         Ok(end) => Some(end),
+        #[cfg(feature = "testing")]
+        Err(panic) if panic.is::<HandlerPanic>() => resume_unwind(Box::new(HandlerPanic::TEXT)),
         Err(panic) if call.head().method.access == Access::Exclusive && watched.is(BROKEN_OFF) => {
             resume_unwind(panic)
         }

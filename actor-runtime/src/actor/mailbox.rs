@@ -42,7 +42,7 @@ use std::{
 
 use life::Life;
 pub(crate) use life::{Cut, Rest};
-pub(crate) use observe::{Answer, Look, Question};
+pub(crate) use observe::{Answer, Awaited, Look, Question, RunningTurn};
 use slab::Slab;
 use tokio::time::Instant;
 

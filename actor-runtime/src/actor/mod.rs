@@ -21,6 +21,7 @@ mod mailbox;
 mod roster;
 mod settings;
 mod shared;
+mod stuck;
 mod turn;
 mod turns;
 
@@ -37,6 +38,8 @@ pub use mailbox::Overflow;
 pub(crate) use mailbox::{Answer, Look, Mailbox};
 pub(crate) use roster::Roster;
 pub(crate) use settings::{Launcher, Place, Settings};
+pub(crate) use stuck::{LookAtTurns, Vigil};
+pub use stuck::{Stuck, StuckTurn};
 
 use crate::{call::StopReason, service::Services, timer::Timeout, watch::Down};
 

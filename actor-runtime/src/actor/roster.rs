@@ -72,6 +72,11 @@ impl Roster {
         }
     }
 
+    /// So many of them, from this serial number on.
+    pub(crate) fn from(&self, serial: u64, count: usize) -> Vec<Arc<ActorCell>> {
+        lock(&self.state).actors.range(serial..).take(count).map(|(_, actor)| actor.clone()).collect()
+    }
+
     /// All, in the order in which they began.
     pub(crate) fn all(&self) -> Vec<Arc<ActorCell>> {
         lock(&self.state).actors.values().cloned().collect()

@@ -153,6 +153,7 @@ impl<A: Actor> Settings<A> {
         }
         // First: whoever ends the actors of the node, or of the parent, says so before it looks who there is.
         node.roster().insert(&cell);
+        node.keep_watch();
         let refused = if node.directory().is_draining() {
             Some(shut_down())
         } else if parent.is_some_and(|parent| parent.mailbox.is_childless()) {

@@ -32,7 +32,7 @@ pin_project! {
         #[pin]
         place: Option<InSlot<F>>,
         // Made when the first turn overlaps another: an empty one costs two allocations.
-        others: Option<FuturesUnordered<InSlot<F>>>,
+        others: Option<FuturesUnordered<Beside<'a, F>>>,
         // The slot of the turn in place that ended last, to be given back with the mailbox's next lock.
         finished: Option<usize>,
         panicked: Option<Left>,
@@ -77,12 +77,16 @@ where
                 this.panicked.get_or_insert(left);
             }
         };
-        if let Some(turn) = this.place.as_mut().as_pin_mut()
-            && let Poll::Ready((slot, left)) = turn.poll(cx)
-        {
-            this.place.set(None);
-            *this.finished = Some(slot);
-            ended(left);
+        if let Some(turn) = this.place.as_mut().as_pin_mut() {
+            this.cell.polling.turn_to(turn.slot);
+            this.cell.polling.begin();
+            if let Poll::Ready((slot, left)) = turn.poll(cx) {
+                this.place.set(None);
+                *this.finished = Some(slot);
+                ended(left);
+            } else {
+                this.cell.polling.end();
+            }
         }
         while let Some(others) = this.others.as_mut().filter(|others| !others.is_empty()) {
             let Poll::Ready(Some((slot, left))) = others.poll_next_unpin(cx) else { return };
@@ -122,7 +126,8 @@ where
                     if this.place.is_none() {
                         this.place.set(Some(started));
                     } else {
-                        this.others.get_or_insert_default().push(started);
+                        let beside = Beside { turn: started, cell: this.cell };
+                        this.others.get_or_insert_default().push(beside);
                     }
                 }
                 Poll::Ready(Step::Asked(question)) => (self.answer)(self.actor, question),
@@ -153,5 +158,29 @@ impl<F: Future<Output = Left>> Future for InSlot<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         this.turn.poll(cx).map(|left| (*this.slot, left))
+    }
+}
+
+pin_project! {
+    /// A turn that has not found the place free. One of several: each poll says which.
+    struct Beside<'a, F> {
+        #[pin]
+        turn: InSlot<F>,
+        cell: &'a ActorCell,
+    }
+}
+
+impl<F: Future<Output = Left>> Future for Beside<'_, F> {
+    type Output = (usize, Left);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.cell.polling.turn_to(this.turn.slot);
+        this.cell.polling.begin();
+        let polled = this.turn.poll(cx);
+        if polled.is_pending() {
+            this.cell.polling.end();
+        }
+        polled
     }
 }

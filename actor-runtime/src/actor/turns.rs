@@ -63,6 +63,7 @@ pub(super) async fn turns<A: Actor>(actor: &mut A, cell: &Arc<ActorCell>) -> Lea
         };
         let left = match call.head().method.access {
             Access::Exclusive => {
+                cell.polling.turn_to(slot);
                 let Some(left) = alone(cell, pin!(turn::exclusive(actor, cell, call))).await else {
                     return Leaving::Killed;
                 };
@@ -113,6 +114,7 @@ pub(super) async fn parallel_turns<A: Actor + Sync>(
             Access::Exclusive => {
                 // All shared turns have ended, and with them their clones.
                 let Some(actor) = Arc::get_mut(actor) else { return Leaving::Killed };
+                cell.polling.turn_to(slot);
                 let Some(left) = alone(cell, pin!(turn::exclusive(actor, cell, call))).await else {
                     return Leaving::Killed;
                 };
@@ -140,7 +142,17 @@ pub(super) async fn parallel_turns<A: Actor + Sync>(
 /// A shared turn on a task of its own; dropping this ends it.
 async fn on_a_task<A: Actor + Sync>(actor: Arc<A>, cell: Arc<ActorCell>, call: Arc<dyn AnyCall>) -> Left {
     let node = cell.identity.node.clone();
-    let task = node.spawn_bare(async move { turn::shared(SharedRef::new(&*actor), &cell, call).await });
+    let task = node.spawn_bare(async move {
+        let head = call.clone();
+        let mut turn = pin!(turn::shared(SharedRef::new(&*actor), &cell, call));
+        poll_fn(|cx| {
+            head.head().in_poll.begin(cell.next_poll());
+            let polled = turn.as_mut().poll(cx);
+            head.head().in_poll.end();
+            polled
+        })
+        .await
+    });
     let _abort = task.abort_on_drop();
     // The turn catches its handler's panics; a task that is gone all the same was ended with its runtime.
     task.await.unwrap_or(Left::Intact)
@@ -154,9 +166,11 @@ async fn next(cell: &ActorCell, mut finished: Option<usize>) -> Step {
 /// Runs an exclusive turn to its end; `None` if the actor's came first.
 async fn alone(cell: &ActorCell, mut turn: Pin<&mut impl Future<Output = Left>>) -> Option<Left> {
     poll_fn(|cx: &mut Context<'_>| {
+        cell.polling.begin();
         if let Poll::Ready(left) = turn.as_mut().poll(cx) {
             return Poll::Ready(Some(left));
         }
+        cell.polling.end();
         if cell.mailbox.park_for_kill(cx) { Poll::Pending } else { Poll::Ready(None) }
     })
     .await

@@ -2,7 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 
-use super::{Hop, Link, Metadata, Retry};
+use super::{Hop, InPoll, Link, Metadata, Retry};
 use crate::{
     actor_id::{ActorId, Instance, NodeId},
     service::Method,
@@ -76,6 +76,8 @@ pub struct CallHead {
     pub(crate) now: bool,
     /// The member of a pool that it is at, if it goes through one.
     pub(crate) seat: Mutex<Option<Seat>>,
+    /// The poll that its turn is in, if that has a task to itself.
+    pub(crate) in_poll: InPoll,
     /// Its own turn, once that has made a call itself.
     pub(crate) turn: OnceLock<Arc<Link>>,
 }
@@ -98,6 +100,7 @@ impl CallHead {
             number: 0,
             now: false,
             seat: Mutex::new(None),
+            in_poll: InPoll::default(),
             turn,
         }
     }

@@ -37,6 +37,7 @@ mod metadata;
 mod oneway;
 mod options;
 mod phase;
+mod polling;
 mod retry;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -61,6 +62,7 @@ pub use oneway::accepted;
 pub use options::CallOptions;
 pub(crate) use options::Timeout;
 pub use phase::{Far, Leave, Stage};
+pub(crate) use polling::{InPoll, Polling};
 pub use retry::Retry;
 pub(crate) use retry::Tried;
 pub use stop::StopReason;

@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use tokio::runtime::Handle;
 
@@ -168,6 +168,8 @@ impl NodeBuilder {
             network,
             client_layers: Layers::new(self.client_layers),
             server_layers: Layers::new(self.server_layers),
+            watched: Once::new(),
+            stuck: Mutex::default(),
         });
         current::enlist(&node);
         Ok(node)

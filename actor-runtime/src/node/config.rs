@@ -45,6 +45,9 @@ pub struct Config {
     /// [`on_stop`](crate::Actor::on_stop), of [`ActorHandle::stop_now`](crate::ActorHandle::stop_now), of actors whose
     /// parent ends, and of turns that run when a supervisor restarts their actor.
     pub stop_timeout: Duration,
+    /// How long a turn may make no progress before it is named in the log and by [`Node::stuck`](crate::Node::stuck), which
+    /// says what counts: 10 s; `None` to not look. A process that looks has one thread for that.
+    pub stuck_after: Option<Duration>,
     /// The largest encoded arguments or reply, in bytes: 64 MiB. Values that are not encoded are not limited.
     pub max_message_bytes: usize,
     /// A connection that nothing is heard on for so long is lost: 2 s. The lesser one of both sides counts.
@@ -100,6 +103,7 @@ impl Default for Config {
             max_timers: 100_000,
             start_timeout: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(5),
+            stuck_after: Some(Duration::from_secs(10)),
             max_message_bytes: 64 * 1024 * 1024,
             idle_timeout: Duration::from_secs(2),
             keep_alive: Duration::from_millis(750),

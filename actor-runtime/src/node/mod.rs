@@ -7,7 +7,7 @@
 //!   Node ─┬─ id, clock, randomness, spawn          node/{clock,task,deadlines}
 //!         ├─ Config                                node/config
 //!         ├─ Directory: name → actor               names/directory
-//!         ├─ Roster: the actors that run           actor/roster
+//!         ├─ Roster: the actors that run           actor/roster, and whether they make progress: node/watchdog
 //!         └─ resolver, layers, extensions          what a program gave it
 //! ```
 
@@ -22,6 +22,7 @@ pub(crate) mod park;
 mod schedule;
 pub(crate) mod task;
 pub(crate) mod thread;
+mod watchdog;
 pub(crate) mod workers;
 
 use std::{
@@ -30,7 +31,7 @@ use std::{
     fmt,
     future::Future,
     ops::Deref,
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, Once, OnceLock, Weak},
     time::{Duration, SystemTime},
 };
 
@@ -43,7 +44,7 @@ pub(crate) use task::AbortOnDrop;
 pub use task::{Task, TaskError};
 
 use crate::{
-    actor::Roster,
+    actor::{Roster, StuckTurn},
     actor_id::{ActorId, Instance, NodeId},
     call::{Failure, StopReason},
     layer::Layers,
@@ -86,6 +87,10 @@ pub struct Node {
 pub(crate) struct WeakNode(Weak<Held>);
 
 impl WeakNode {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
     pub(crate) fn upgrade(&self) -> Option<Node> {
         self.0.upgrade().map(|inner| Node { inner })
     }
@@ -144,6 +149,10 @@ struct Inner {
     network: Network,
     client_layers: Layers,
     server_layers: Layers,
+    /// Whether the watchdog knows the node.
+    watched: Once,
+    /// What it has found.
+    stuck: Mutex<Vec<StuckTurn>>,
 }
 
 impl Node {
@@ -401,6 +410,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.links.close("its node was dropped");
         self.sweeper.abort();
+        if self.watched.is_completed() {
+            watchdog::released();
+        }
     }
 }
 

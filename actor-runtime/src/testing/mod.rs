@@ -1,4 +1,20 @@
-//! A network that exists only in memory, with faults, for tests that repeat exactly.
+//! What tests of actors need: a client of any actor in one line, stand-ins, faults, time, and a network.
+//!
+//! | | |
+//! |---|---|
+//! | [`client`](client()) | a client of an actor, without a server, a name or an address |
+//! | [`fake`](fake()), [`unexpected`] | an actor that is a function of the calls that come |
+//! | [`Recorder`] | which calls came |
+//! | [`Faults`] | calls that fail, before or after they were run; delays, lost replies, panics |
+//! | [`idle`](idle()) | waits until a node has nothing left to do |
+//! | [`pass`](pass()) | lets time pass; at once under `#[actor_runtime::test(start_paused = true)]` |
+//! | [`SimNet`] | several nodes on a network with faults, the same in every run |
+//!
+//! `docs/guide/testing.md` of the repository shows each of them in a program.
+//!
+//! # The network
+//!
+//! It exists only in memory, with faults, for tests that repeat exactly.
 //!
 //! A [`SimNet`] carries the datagrams of QUIC between [`SimHost`]s. Everything it decides it draws from its seed, and
 //! its time is tokio's, which a test pauses: seconds of the network then pass in milliseconds, and the same seed gives
@@ -89,21 +105,33 @@
 //! arrive in the order of those times, but a receiver is woken at the first millisecond that is not before it. Bounds
 //! of latency in whole milliseconds are therefore kept exactly; finer ones are seen rounded up.
 
+mod client;
 mod counts;
 mod datagram;
 mod driver;
+mod fake;
+pub(crate) mod faults;
 mod host;
+mod idle;
 mod link;
 mod log;
 mod net;
+mod pass;
+mod recorder;
 mod socket;
 #[cfg(test)]
 mod tests;
 mod trust;
 mod world;
 
+pub use client::client;
 pub use counts::Counts;
+pub use fake::{Fake, Faked, fake, unexpected};
+pub use faults::{Fault, FaultCounts, Faults};
 pub use host::SimHost;
+pub use idle::{Busy, BusyActor, Idle, idle};
 pub use link::SimLink;
 pub use log::{Event, Fate, Log};
 pub use net::SimNet;
+pub use pass::pass;
+pub use recorder::Recorder;

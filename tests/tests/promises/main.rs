@@ -37,6 +37,7 @@ mod s9_table;
 mod simulated;
 mod stream_endings;
 mod streams;
+mod testing_kit;
 mod timers;
 mod values;
 mod watching;

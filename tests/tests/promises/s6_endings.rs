@@ -6,7 +6,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use actor_runtime::{CallOptions, Config, Delivery, FailureKind, Node, prelude::*};
+use actor_runtime::{CallOptions, Config, Delivery, FailureKind, Node, prelude::*, testing};
 use futures::{FutureExt, future::join_all};
 use tests::{Fixture, Path, ProbeClient, on_each_path, on_each_path_but};
 
@@ -67,22 +67,14 @@ fn the_call_goes_before_the_client_the_method_and_the_node() {
     });
 }
 
-#[test]
-fn a_node_can_have_another_default() {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let config = Config { default_timeout: Duration::from_millis(7), ..Config::default() };
-        let node = Node::builder().config(config).build().unwrap();
-        let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
-        server.register("clock", Clock).unwrap();
-        let clock = ClockedClient::on(&node, &server.resolver(), "clock");
-        assert_eq!(clock.short().no_timeout().await.unwrap(), None);
-        assert_eq!(
-            clock.short().with_options(CallOptions::new()).await.unwrap(),
-            Some(Duration::from_millis(250))
-        );
-    });
+#[actor_runtime::test(start_paused = true)]
+async fn a_node_can_have_another_default() {
+    let config = Config { default_timeout: Duration::from_millis(7), ..Config::default() };
+    let node = Node::builder().config(config).build().unwrap();
+    let clock: ClockedClient = node.scope(async { testing::client(Clock) }).await;
+    assert_eq!(clock.short().no_timeout().await.unwrap(), None);
+    let left = clock.short().with_options(CallOptions::new()).await.unwrap();
+    assert_eq!(left, Some(Duration::from_millis(250)));
 }
 
 #[test]

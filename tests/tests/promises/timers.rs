@@ -9,7 +9,7 @@ use std::{
 };
 
 use actor_runtime::{
-    Config, FailureKind, MissedTicks, Overflow, Period, TimerError, TimerId, Timers, prelude::*,
+    Config, FailureKind, MissedTicks, Overflow, Period, TimerError, TimerId, Timers, prelude::*, testing,
 };
 use futures::{FutureExt, future::join_all};
 use tests::{Fixture, Path, Script, on_each_path, on_path};
@@ -515,11 +515,8 @@ fn threads_that_cancel_while_timers_fire_are_told_the_truth() {
     const EACH: u64 = 1_000;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let node = Node::builder().build().unwrap();
-        let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
         let (seen, timers) = (Seen::default(), Arc::<OnceLock<Timers>>::default());
-        server.register("desk", Notes(seen.clone(), timers.clone())).unwrap();
-        let desk = DeskClient::on(&node, &server.resolver(), "desk");
+        let desk: DeskClient = testing::client(Notes(seen.clone(), timers.clone()));
         desk.open().await.unwrap();
         let timers = timers.get().unwrap();
         let threads: Vec<_> = (0..THREADS)

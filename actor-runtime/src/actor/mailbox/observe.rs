@@ -10,7 +10,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use super::{Mailbox, State, accept, lock, wake};
-use crate::{actor::Health, call::StopReason, service::Access};
+use crate::{
+    actor::Health,
+    call::{Stage, StopReason},
+    service::{Access, Method},
+};
 
 /// Asks the receiver how its actor is. Dropped without an answer if the actor ends.
 pub(crate) type Question = watch::Sender<Option<Health>>;
@@ -33,6 +37,34 @@ pub(crate) struct Look {
     pub(crate) cut_off: u64,
     /// How many calls could not start at once.
     pub(crate) delayed: u64,
+}
+
+/// The turns of a mailbox that run at one moment.
+pub(crate) struct Turns {
+    pub(crate) all: Vec<RunningTurn>,
+    /// Whether a call is queued that cannot begin before these have ended.
+    pub(crate) held_up: bool,
+}
+
+/// One of them.
+pub(crate) struct RunningTurn {
+    pub(crate) slot: usize,
+    pub(crate) method: &'static Method,
+    /// The poll that it is in, if it has a task to itself.
+    pub(crate) in_poll: Option<u32>,
+    /// Until when somebody waits for it.
+    pub(crate) awaited: Awaited,
+}
+
+/// Until when somebody waits for the end of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// Until its deadline, and that is to come.
+    InTime,
+    /// Nobody has set a bound: a oneway call, a hook, a call that was made without a deadline.
+    WithoutEnd,
+    /// Nobody does any more.
+    Over,
 }
 
 impl Mailbox {
@@ -78,6 +110,28 @@ impl Mailbox {
         drop(state);
         accept(promoted);
         look
+    }
+
+    /// The turns that run; `None` if there are none.
+    pub(crate) fn turns(&self) -> Option<Turns> {
+        let state = lock(&self.state);
+        if state.running.is_empty() {
+            return None;
+        }
+        let all = state.running.iter().map(|(slot, call)| {
+            let head = call.head();
+            let awaited = match head.turn_deadline() {
+                _ if call.stage() == Stage::Over => Awaited::Over,
+                Some(_) => Awaited::InTime,
+                None => Awaited::WithoutEnd,
+            };
+            RunningTurn { slot, method: head.method, in_poll: head.in_poll.look(), awaited }
+        });
+        let all: Vec<RunningTurn> = all.collect();
+        let alone = all.iter().any(|turn| turn.method.access == Access::Exclusive);
+        let mut queued = state.queue.iter().filter(|call| call.stage() != Stage::Over);
+        let held_up = queued.any(|call| alone || call.head().method.access == Access::Exclusive);
+        Some(Turns { all, held_up })
     }
 
     /// Whether its receiver is gone.
