@@ -2,6 +2,7 @@
 //!
 //! A coordinator has tasks. Each worker asks it for one through its own context, does it, and asks again. The coordinator
 //! watches its workers: when one is killed in the middle of a task, that task goes to another one.
+#![expect(clippy::disallowed_methods, reason = "programs sleep with tokio")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -128,6 +129,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let coordinator: CoordinatorClient = head.client("coordinator")?;
     let results = coordinator.results().await?;
-    println!("{} of 12 tasks are done, the sum of the squares is {}", results.len(), results.values().sum::<u64>());
+    println!(
+        "{} of 12 tasks are done, the sum of the squares is {}",
+        results.len(),
+        results.values().sum::<u64>()
+    );
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! The program starts itself four more times as servers of a model, sends predictions through a pool, gives all of them new
 //! weights with one broadcast, kills one server while requests run, and replaces it. Requests that had reached the one that died
 //! may be lost, and are told as such; `predict` does no harm if it is run twice (`#[idempotent]`), so here none is.
+#![expect(clippy::disallowed_methods, reason = "programs sleep with tokio")]
 
 use std::{
     error::Error,
@@ -72,7 +73,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("before:\n{}\n", predict(&pool).await);
 
     let updated = pool.broadcast().update_weights(2, vec![0.25, 2.0]).wait_all(Duration::from_secs(5)).await;
-    println!("new weights: {} of {} have them\n", updated.iter().filter(|each| each.is_ok()).count(), updated.len());
+    println!(
+        "new weights: {} of {} have them\n",
+        updated.iter().filter(|each| each.is_ok()).count(),
+        updated.len()
+    );
 
     let (mut killed, _) = servers.remove(0);
     let at_work = pool.clone();

@@ -123,7 +123,7 @@ impl Hasher for Fnv {
     }
 }
 
-/// Spreads a number over all 64 bits (the finish of SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
+/// Spreads a number over all 64 bits (the finish of `SplitMix64`: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
 /// Generators", 2014).
 pub(super) const fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);

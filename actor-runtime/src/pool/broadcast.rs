@@ -326,7 +326,7 @@ impl<T: Send + 'static> Stream for Merged<T> {
         while let Some(opening) = &mut this.opening {
             match opening.poll_next_unpin(cx) {
                 Poll::Ready(Some((_, CallResult { endpoint, result: Ok(stream) }))) => {
-                    this.open.push((endpoint, stream))
+                    this.open.push((endpoint, stream));
                 }
                 Poll::Ready(Some((_, CallResult { endpoint, result: Err(failure) }))) => {
                     return Poll::Ready(Some((endpoint, Err(failure))));

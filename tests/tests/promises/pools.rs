@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use actor_runtime::{
-    ActorPool, ActorServer, CallError, CallOptions, Delivery, FailureKind, FixedResolver, Overflow, Retry,
-    ServiceClient, Streaming, actor_service, message,
+    ActorPool, ActorServer, CallError, CallOptions, CallResult, Delivery, FailureKind, FixedResolver,
+    Overflow, Retry, ServiceClient, Streaming, actor_service, message,
     pool::{Balance, Ejection, Lookup, MemberState, PoolEvent},
     prelude::{StreamExt, TryStreamExt},
 };
@@ -50,6 +50,11 @@ impl Numbered {
 #[expect(clippy::disallowed_methods, reason = "a handler that takes time")]
 async fn sleep(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test measures")]
+fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }
 
 #[actor_service]
@@ -110,7 +115,7 @@ async fn workers(fixture: &Fixture, count: u32) -> Vec<ActorServer> {
     let mut servers = Vec::new();
     for number in 1..=count {
         let server = fixture.another_server(&format!("worker-{number}")).await;
-        server.register("worker", Numbered::new(number)).unwrap();
+        server.register("worker", Numbered::new(number)).expect("a free name");
         servers.push(server);
     }
     fixture.resolver.set("worker", servers.iter().map(ActorServer::address));
@@ -120,7 +125,7 @@ async fn workers(fixture: &Fixture, count: u32) -> Vec<ActorServer> {
 /// The pool of these, once all are there.
 async fn pool_of(fixture: &Fixture, size: usize) -> ActorPool<WorkerClient> {
     let pool = WorkerClient::pool(&fixture.resolver, "worker");
-    pool.wait_for_size(size, LONG).await.unwrap();
+    pool.wait_for_size(size, LONG).await.expect("they are there");
     pool
 }
 
@@ -479,9 +484,9 @@ fn a_broadcast_has_one_deadline_and_who_answers_in_time_is_heard() {
         let _servers = workers(fixture, 3).await;
         let pool = pool_of(fixture, 3).await;
         // One after the other, and each takes longer than there is.
-        let started = tokio::time::Instant::now();
+        let started = now();
         let results = pool.broadcast().work(300).concurrency(1).wait_all(Duration::from_millis(450)).await;
-        let outcomes: Vec<_> = results.iter().map(|each| each.is_ok()).collect();
+        let outcomes: Vec<_> = results.iter().map(CallResult::is_ok).collect();
         assert_eq!(outcomes, [true, false, false]);
         for each in &results[1..] {
             assert_eq!(each.error().unwrap().kind(), FailureKind::DeadlineExceeded);
@@ -502,7 +507,7 @@ fn the_first_the_first_good_one_and_a_quorum_are_waited_for() {
         let refused = pool.broadcast().refuse(&[1, 2, 3]).first_ok(LONG).await.unwrap_err();
         assert_eq!(refused.len(), 3);
         let two = pool.broadcast().refuse(&[2]).quorum(2, LONG).await.unwrap();
-        assert!(two.len() == 2 && two.iter().all(|each| each.is_ok()));
+        assert!(two.len() == 2 && two.iter().all(CallResult::is_ok));
         let error = pool.broadcast().refuse(&[1, 2]).quorum(2, LONG).await.unwrap_err();
         assert_eq!(error.needed, 2);
         let mut seen: Vec<_> =

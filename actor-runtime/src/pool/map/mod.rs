@@ -161,8 +161,10 @@ pub struct Batch<C, I: Iterator, F, T, E> {
     /// The next one to be given, if they are given in order.
     due: usize,
     tally: Tally,
-    told: Option<Box<dyn FnMut(&Progress) + Send>>,
+    told: Option<Told>,
 }
+
+type Told = Box<dyn FnMut(&Progress) + Send>;
 
 /// A call of an item that has ended.
 struct Ended<Item, T, E> {
