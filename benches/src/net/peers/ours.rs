@@ -113,10 +113,10 @@ impl<const SHAPE: u8> Peer for Ours<SHAPE> {
 
 impl Connection for EchoClient {
     async fn small(&self, value: &Small) -> io::Result<Small> {
-        EchoClient::small(self, value).await.map_err(io::Error::other)
+        Self::small(self, value).await.map_err(io::Error::other)
     }
 
     async fn body(&self, body: Bytes) -> io::Result<Bytes> {
-        EchoClient::body(self, body).await.map_err(io::Error::other)
+        Self::body(self, body).await.map_err(io::Error::other)
     }
 }
