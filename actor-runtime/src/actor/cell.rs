@@ -235,6 +235,7 @@ impl ActorCell {
             && let Some(reason) = self.mailbox.end_reason()
         {
             self.identity.node.roster().remove(self);
+            self.identity.node.directory().ended(&self.identity.name, self.identity.id);
             self.identity.pending.end(&reason);
         }
     }
@@ -288,6 +289,7 @@ impl ActorCell {
         // Before those who wait for the end are told, so that they find nothing of it.
         self.identity.node.roster().remove(self);
         self.mailbox.end(reason);
+        self.identity.node.directory().ended(&self.identity.name, self.identity.id);
         self.end_timers();
         self.end_watches();
         self.end_pending();

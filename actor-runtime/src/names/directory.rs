@@ -7,7 +7,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::{Arc, Weak},
 };
@@ -36,10 +36,15 @@ struct State {
     address: Option<Address>,
     actors: Actors,
     own: Actors,
+    /// Actors that have ended, the last one at the end: their names are free, and calls to them learn why.
+    ended: VecDeque<(Arc<str>, ActorId)>,
     draining: bool,
 }
 
 type Actors = BTreeMap<Arc<str>, Arc<dyn Target>>;
+
+/// So many actors that have ended keep their names until somebody else wants them.
+const ENDED: usize = 1000;
 
 /// Whether only the node itself may use the name.
 pub(crate) fn is_reserved(name: &str) -> bool {
@@ -71,6 +76,7 @@ impl Directory {
     pub(crate) fn leave(&self, address: &Address) -> Option<Vec<Arc<dyn Target>>> {
         let mut state = lock(&self.state);
         state.address.take_if(|present| present == address)?;
+        state.ended.clear();
         let actors = std::mem::take(&mut state.actors).into_values();
         Some(actors.chain(std::mem::take(&mut state.own).into_values()).collect())
     }
@@ -122,8 +128,29 @@ impl Directory {
         lock(&self.state).actors.insert(name, target)
     }
 
+    /// An actor that has this name has ended. The name of the one that did so longest ago may go for it.
+    pub(crate) fn ended(&self, name: &Arc<str>, id: ActorId) {
+        let mut state = lock(&self.state);
+        if state.actors.get(name).is_none_or(|present| present.id() != id) {
+            return;
+        }
+        state.ended.push_back((name.clone(), id));
+        let oldest = if state.ended.len() > ENDED { state.ended.pop_front() } else { None };
+        let gone = oldest.and_then(|(name, id)| {
+            state.actors.get(&name).filter(|present| present.id() == id)?;
+            state.actors.remove(&name)
+        });
+        drop(state);
+        drop(gone);
+    }
+
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<dyn Target>> {
-        lock(&self.state).actors.remove(name)
+        let mut state = lock(&self.state);
+        let removed = state.actors.remove(name)?;
+        if removed.is_closed() {
+            state.ended.retain(|(ended, _)| **ended != *name);
+        }
+        Some(removed)
     }
 
     /// What calls to this name go to.
