@@ -18,7 +18,7 @@ use crate::{
     Actor, Node, Registration, Task,
     actor::ActorCell,
     actor_id::ActorId,
-    call::{AnyCall, Caller, Link, Metadata, Stage},
+    call::{AnyCall, Caller, Link, Metadata, Stage, StopReason},
     client::ServiceClient,
     names::{Namespace, Resolver},
     reply::Pending,
@@ -312,7 +312,7 @@ impl ActorContext {
     }
 
     /// Ends the actor: it takes no more calls, runs those that are queued, and then ends as
-    /// [`StopReason::Finished`](crate::StopReason::Finished). Returns at once; a turn that calls this runs on to its end.
+    /// [`StopReason::Finished`]. Returns at once; a turn that calls this runs on to its end.
     ///
     /// A permanent child of a supervisor ends after the running turns instead, and is started again, with its queue.
     pub fn stop(&self) {
@@ -366,6 +366,12 @@ impl ActorContext {
     /// The call, if it has somebody who waits for its end.
     fn awaited(&self) -> Option<&Arc<dyn AnyCall>> {
         self.call.as_ref().filter(|call| !call.head().method.oneway)
+    }
+
+    /// Why the actor is to end at once, if it is: it was killed.
+    pub(crate) fn killed(&self) -> Option<Arc<StopReason>> {
+        let cell = self.identity.cell.upgrade()?;
+        if cell.mailbox.is_killed() { cell.mailbox.closed() } else { None }
     }
 
     /// The same actor outside of any call.

@@ -1,5 +1,7 @@
 //! The command line, and the names of what can be measured.
 
+use crate::words::{named, number};
+
 pub(crate) const USAGE: &str = "\
 Measures calls in one process beside bare channels, side by side in one run.
 
@@ -48,36 +50,6 @@ pub(crate) struct Experiment {
     pub(crate) runtime: RuntimeName,
 }
 
-/// An enum whose variants have names on the command line.
-macro_rules! named {
-    ($(#[$docs:meta])* $name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$docs])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum $name { $($variant),+ }
-
-        impl $name {
-            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(match self { $(Self::$variant => $text),+ })
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                Self::ALL.iter().copied().find(|one| one.to_string() == text).ok_or_else(|| format!("{text:?} is not known"))
-            }
-        }
-    };
-}
-
-#[cfg(target_os = "linux")]
-pub(crate) use named;
-
 named! {
     /// What is measured.
     Row { Alone = "alone", Callers64 = "callers64", Spawn = "spawn", Memory = "memory" }
@@ -122,10 +94,6 @@ impl Arguments {
         effort.thousands *= times;
         Ok(Self { effort, json, work })
     }
-}
-
-pub(crate) fn number(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| format!("{text:?} is not a positive number"))
 }
 
 impl Effort {

@@ -18,6 +18,8 @@ mod peers;
 mod probe;
 mod report;
 mod rounds;
+mod spread;
+mod words;
 
 use std::process::ExitCode;
 

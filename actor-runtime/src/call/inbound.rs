@@ -400,7 +400,7 @@ mod tests {
                 crate::stream::Written::Ended(None)
             }
 
-            fn actor(&self) -> Option<(crate::ActorId, String)> {
+            fn actor(&self) -> Option<crate::ActorContext> {
                 None
             }
 

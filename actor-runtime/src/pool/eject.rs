@@ -106,8 +106,8 @@ impl Ejection {
         let mut sorted = times.to_vec();
         sorted.sort_unstable();
         let median = sorted[(sorted.len() - 1) / 2];
-        let limit = median.mul_f64(self.slower.min(1e6)).max(median.saturating_add(NOTICEABLE));
-        let slow = times.iter().enumerate().filter(|&(_, time)| *time > limit);
+        let limit = (median.as_secs_f64() * self.slower).max(median.saturating_add(NOTICEABLE).as_secs_f64());
+        let slow = times.iter().enumerate().filter(|(_, time)| time.as_secs_f64() > limit);
         slow.map(|(place, _)| place).collect()
     }
 }

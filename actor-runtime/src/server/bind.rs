@@ -279,7 +279,8 @@ impl ActorServer {
         lock(&self.hosted).is_closed()
     }
 
-    /// What is registered here, in the order of the names.
+    /// What is registered here, in the order of the names; also the last thousand actors that have ended and whose names
+    /// nobody has taken since.
     pub fn actors(&self) -> Vec<String> {
         self.node.directory().names()
     }

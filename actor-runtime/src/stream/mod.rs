@@ -38,9 +38,10 @@ pub(crate) use source::{Batch, Limits, Source, Written};
 
 use crate::{
     Node,
-    actor_id::{ActorId, Instance},
+    actor_id::Instance,
     call::{CallHead, Delivery, Failure, FailureKind},
     codec::{self, CodecError, Decoder, Encoder, Message, arriving_at},
+    context::ActorContext,
     node::current,
     service::Method,
     sync::Mutex,
@@ -316,12 +317,9 @@ impl<T: Message + Send + 'static> Source for Streaming<T> {
         }
     }
 
-    fn actor(&self) -> Option<(ActorId, String)> {
+    fn actor(&self) -> Option<ActorContext> {
         match &self.state {
-            State::Here(producer) => {
-                let producer = crate::sync::lock(producer);
-                producer.actor().map(|context| (context.actor_id(), context.actor_name().to_owned()))
-            }
+            State::Here(producer) => crate::sync::lock(producer).actor().cloned(),
             _ => None,
         }
     }

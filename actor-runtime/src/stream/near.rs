@@ -47,8 +47,7 @@ pub(super) struct Reader<T> {
 pub(super) fn start<T: Send + 'static>(node: &Node, producer: Producer<T>) -> Reader<T> {
     let shared = Shared { values: VecDeque::new(), end: None, reader: None, producer: None, left: false };
     let shared = Arc::new(Mutex::new(shared));
-    let actor = producer.actor().map(|context| (context.actor_id(), context.actor_name().to_owned()));
-    let running = actor.map(|(id, name)| node.producers().run(id, name));
+    let running = producer.actor().map(|actor| node.producers().run(actor));
     let feeding =
         Feeding { producer: Some(producer), shared: shared.clone(), batch: VecDeque::new(), running };
     drop(node.spawn(feeding));

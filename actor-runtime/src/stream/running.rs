@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::{
     actor_id::ActorId,
     call::{Delivery, Failure, FailureKind, StopReason},
+    context::ActorContext,
     sync::{Mutex, lock},
 };
 
@@ -36,9 +37,14 @@ pub(crate) struct Running {
 }
 
 impl Producers {
-    /// A stream of this actor begins.
-    pub(crate) fn run(self: &Arc<Self>, id: ActorId, actor: String) -> Running {
-        let key = lock(&self.running).insert(Producing { id, actor, stopped: None, waker: None });
+    /// A stream of this actor begins. If the actor was killed meanwhile, the stream is to end at once.
+    pub(crate) fn run(self: &Arc<Self>, actor: &ActorContext) -> Running {
+        let (id, name) = (actor.actor_id(), actor.actor_name().to_owned());
+        let key = lock(&self.running).insert(Producing { id, actor: name, stopped: None, waker: None });
+        // A kill says so before it looks for streams: it finds this one, or was seen to be said.
+        if let Some(reason) = actor.killed() {
+            self.stop_those_of(id, &reason);
+        }
         Running { producers: self.clone(), key }
     }
 

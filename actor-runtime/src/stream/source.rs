@@ -5,9 +5,9 @@ use std::{any::Any, task::Context};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
-    actor_id::ActorId,
     call::{Delivery, Failure},
     codec::{Encoder, Message},
+    context::ActorContext,
     proto::{StreamRoom, put_length},
 };
 
@@ -16,8 +16,8 @@ pub(crate) trait Source: Send {
     /// Writes items as long as the batch takes them.
     fn poll_write(&mut self, cx: &mut Context<'_>, batch: &mut Batch) -> Written;
 
-    /// The actor that it belongs to, and its name.
-    fn actor(&self) -> Option<(ActorId, String)>;
+    /// The actor that it belongs to.
+    fn actor(&self) -> Option<ActorContext>;
 
     /// Has each item go through bytes where it is read on the same node: there are clients in it.
     fn encode_in_place(&mut self);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::arguments::{named, number};
+use crate::words::{named, number};
 
 pub(crate) const USAGE: &str = "\
 Measures calls between two processes over 127.0.0.1, side by side in one run.

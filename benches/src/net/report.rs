@@ -5,7 +5,7 @@ use super::{
     quic,
     rounds::{QUIET, Results, Run},
 };
-use crate::report::{Spread, line};
+use crate::spread::{Spread, line};
 
 /// What is shown: where it comes from, what it is called, by what it is divided, how many decimals mean something.
 const METRICS: &[(Row, &str, &str, f64, usize)] = &[

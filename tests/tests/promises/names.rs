@@ -1,6 +1,6 @@
 //! S12: a name belongs to one running actor of its namespace. It is taken from it by saying so, and looked up with its type.
 
-use actor_runtime::{RegisterError, prelude::*};
+use actor_runtime::{RegisterError, Retry, prelude::*};
 use tests::{Fixture, PostClient, ProbeClient, Puppet, Window, on_each_path};
 
 fn puppet(fixture: &Fixture, total: u64) -> Puppet {
@@ -38,6 +38,29 @@ fn a_replaced_actor_runs_its_queue_while_callers_of_the_name_go_on_with_the_new_
         assert_eq!((running.unwrap().as_str(), queued.unwrap()), ("running", 7));
         assert_eq!(fixture.script.lines(), ["running begins", "running ends"]);
         assert_eq!(pinned.add(1).await.unwrap_err().kind(), FailureKind::Stale);
+    });
+}
+
+/// A name that nobody else wants is kept for a while, so that callers learn why its actor ended.
+#[test]
+fn the_names_of_the_last_1024_actors_that_ended_are_known() {
+    on_each_path(async |fixture| {
+        fixture.puppet("running");
+        for n in 0..1200 {
+            let name = format!("ended {n}");
+            let actor = fixture.server.registration(name, puppet(fixture, 0)).start().unwrap();
+            actor.stop(Duration::from_secs(1)).await;
+        }
+        fixture.settle().await;
+        let names = fixture.server.actors();
+        assert_eq!(names.len(), 1025);
+        assert!(names.contains(&"running".to_owned()));
+        for (name, kind) in [("ended 175", FailureKind::NotFound), ("ended 176", FailureKind::Stopped)] {
+            fixture.resolver.set(name, [fixture.server.address()]);
+            let ended = ProbeClient::on(&fixture.node, &fixture.resolver, name);
+            let failure = ended.add(1).retry(Retry::none()).await.unwrap_err();
+            assert_eq!((failure.kind(), failure.delivery()), (kind, Delivery::NotDelivered), "{failure}");
+        }
     });
 }
 

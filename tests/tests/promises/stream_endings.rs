@@ -5,7 +5,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use actor_runtime::{ActorServer, Node, prelude::*, testing::SimNet};
+use actor_runtime::{ActorServer, LocalCalls, Node, prelude::*, testing::SimNet};
 use tests::{
     Path, on_each_path, on_each_path_but,
     reel::{Projector, ReelClient, Watched, projector},
@@ -66,6 +66,29 @@ fn what_is_left_after_the_grace_ends_as_stopped() {
         let (_, failure) = read_to_failure(silent).await;
         assert_eq!(failure.kind(), FailureKind::Stopped);
     });
+}
+
+/// On several threads: the kill comes while the stream is being handed over.
+#[test]
+fn a_kill_ends_a_stream_that_is_just_beginning() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let rounds = async {
+        for local_calls in [LocalCalls::Direct, LocalCalls::Encoded] {
+            let node = Node::builder().local_calls(local_calls).build().unwrap();
+            let server = ActorServer::bind_on(&node, "loopback:0").await.unwrap();
+            let resolver = FixedResolver::new([("projector", server.address())]);
+            for _ in 0..500 {
+                let actor = server.registration("projector", Projector::default()).start().unwrap();
+                let numbers = ReelClient::on(&node, &resolver, "projector").for_ever().await.unwrap();
+                drop(actor.kill());
+                let (_, failure) = read_to_failure(numbers).await;
+                assert_eq!(failure.kind(), FailureKind::Stopped);
+                actor.ended().await;
+            }
+        }
+    };
+    let rounds = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), rounds).await });
+    assert!(rounds.is_ok(), "a stream of a killed actor goes on");
 }
 
 #[test]

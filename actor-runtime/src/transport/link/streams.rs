@@ -108,7 +108,7 @@ impl Link {
     }
 
     fn write(self: &Arc<Self>, node: &Node, id: StreamId, stream: Outgoing) {
-        let running = stream.0.actor().map(|(id, name)| node.producers().run(id, name));
+        let running = stream.0.actor().map(|actor| node.producers().run(&actor));
         let (own_stream, longest) = self.look(|machine| machine.longest_item());
         let limits = Limits { own_stream, longest };
         let writing = Writing {
