@@ -95,6 +95,7 @@ impl Gate {
                             return back.fail(&mut |_| failure.clone());
                         }
                         Ok(again) if again.not_before().is_some_and(|until| until > node.now()) => {
+                            pool.again();
                             return self.keep(node, Queued { call: back, tried: Some(again) });
                         }
                         Ok(again) => {
@@ -124,6 +125,7 @@ impl Gate {
                 call.fail(&mut |_| failure.clone());
             }
             Ok(again) if again.not_before().is_some_and(|until| until > node.now()) => {
+                pool.again();
                 self.keep(node, Queued { call, tried: Some(again) });
             }
             Ok(again) => {
