@@ -315,6 +315,10 @@ impl<S: Service> AnyCall for TypedCall<S> {
         if state.phase.is_over() {
             return Poll::Ready(state.failed());
         }
+        // Accepted since the look without the lock: that is no end of the call, but its caller's.
+        if let Some(failed) = self.ended() {
+            return Poll::Ready(failed);
+        }
         let replaced = state.phase.park_caller(cx.waker());
         drop(state);
         drop(replaced);

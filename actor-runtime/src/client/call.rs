@@ -44,6 +44,8 @@ pub struct Call<O> {
     finish: fn(&dyn AnyCall) -> O,
     options: CallOptions,
     now: bool,
+    /// Whether its caller's waker was left in it before it was sent.
+    parked: bool,
     progress: Progress,
 }
 
@@ -57,7 +59,8 @@ enum Progress {
 
 impl<O> Call<O> {
     pub(super) fn new(gate: Arc<Gate>, call: Arc<dyn AnyCall>, finish: fn(&dyn AnyCall) -> O) -> Self {
-        Self { gate, call, finish, options: CallOptions::new(), now: false, progress: Progress::Created }
+        let options = CallOptions::new();
+        Self { gate, call, finish, options, now: false, parked: false, progress: Progress::Created }
     }
 
     /// Has the call fail at its first poll.
@@ -171,7 +174,7 @@ impl<O> Call<O> {
     fn start(&mut self, waker: &Waker) {
         // First: if the arguments panic while they are sent, the call is still to be given up.
         self.progress = Progress::Waiting;
-        match prepare(&self.gate, &mut self.call, &mut self.options, self.now, waker) {
+        match prepare(&self.gate, &mut self.call, &mut self.options, self.now, waker, &mut self.parked) {
             Ok(node) if node.client_layers().are_off(Side::Client) => self.gate.pass(node, self.call.clone()),
             Ok(node) => match shown(node, &mut self.call) {
                 Ok(None) => self.gate.pass(node, self.call.clone()),
@@ -193,6 +196,7 @@ fn prepare<'a>(
     options: &mut CallOptions,
     now_or_never: bool,
     waker: &Waker,
+    parked: &mut bool,
 ) -> Result<&'a Node, Failure> {
     let node = gate.node()?;
     let wider = gate.options();
@@ -203,7 +207,6 @@ fn prepare<'a>(
         return Err(Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, error.to_string()));
     }
     let call = mine(call)?;
-    call.park_first(waker);
     let head = call.head_mut();
     let own = match (options.timeout.or(wider.timeout), head.method.timeout) {
         (Some(Timeout::After(timeout)), _) => Some(timeout),
@@ -244,6 +247,11 @@ fn prepare<'a>(
         Some(chain) if chain.length > Link::MAX => return Err(too_deep(chain)),
         Some(chain) => chain.wait_for(Hop { actor: head.name.to_string(), method: head.method.to_string() }),
         None => {}
+    }
+    // A oneway call mostly is over before its caller waits for it, and would be woken by what it does itself.
+    *parked = !head.method.oneway;
+    if *parked {
+        call.park_first(waker);
     }
     Ok(node)
 }
@@ -291,7 +299,7 @@ impl<O> Future for Call<O> {
                 layered.as_mut().poll(cx).map(|()| this.call.ended() != Some(false))
             }
             // The waker is in the call already.
-            Progress::Waiting if first => this.call.ended().map_or(Poll::Pending, Poll::Ready),
+            Progress::Waiting if first && this.parked => this.call.ended().map_or(Poll::Pending, Poll::Ready),
             Progress::Waiting => this.call.poll_over(cx),
             Progress::Created | Progress::Ended => panic!("a call was polled after it had ended"),
         };

@@ -18,7 +18,8 @@ use actor_runtime::{
 
 const FEW: u64 = 5_000;
 const MANY: u64 = 15_000;
-const PATHS: [&str; 2] = ["direct", "loopback"];
+/// A tell is a direct oneway call: it ends for its caller when it is queued.
+const PATHS: [&str; 3] = ["direct", "loopback", "tell"];
 const LAYERS: [&str; 9] = [
     "none",
     "passes-client",
@@ -35,6 +36,9 @@ const LAYERS: [&str; 9] = [
 trait Counter {
     /// As little as a call can do.
     async fn add(&mut self, n: u64) -> u64;
+    /// The same, and nobody waits for it.
+    #[oneway]
+    async fn note(&mut self, n: u64);
 }
 
 struct Desk(u64);
@@ -44,6 +48,10 @@ impl Counter for Desk {
     async fn add(&mut self, n: u64) -> u64 {
         self.0 += n;
         self.0
+    }
+
+    async fn note(&mut self, n: u64) {
+        self.0 += n;
     }
 }
 
@@ -114,14 +122,22 @@ fn counted(path: &str, layer: &str, calls: u64) -> Result<f64, Box<dyn Error>> {
 fn run(path: &str, layer: &str, calls: u64) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let local = if path == "direct" { LocalCalls::Direct } else { LocalCalls::Encoded };
+        let local = if path != "loopback" { LocalCalls::Direct } else { LocalCalls::Encoded };
         let node = layered(Node::builder().local_calls(local).seed(1), layer).build()?;
         let server = ActorServer::bind_on(&node, "loopback:0").await?;
         server.register("counter", Desk(0))?;
         let resolver = FixedResolver::new([("counter", server.address())]);
         let counter = CounterClient::on(&node, &resolver, "counter");
         for _ in 0..calls {
-            counter.add(1).await?;
+            if path == "tell" {
+                counter.note(1).await?;
+            } else {
+                counter.add(1).await?;
+            }
+        }
+        if path == "tell" {
+            // Behind all of them.
+            assert_eq!(counter.add(0).await?, calls, "each was run");
         }
         Ok(())
     })
