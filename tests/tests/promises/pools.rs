@@ -467,6 +467,29 @@ fn a_broadcast_has_one_outcome_a_member_in_the_order_of_endpoints() {
     });
 }
 
+/// That one cannot be reached is nothing against the others: they are not called for it, and not left out.
+#[test]
+fn who_cannot_be_reached_costs_the_others_nothing() {
+    on_each_path(async |fixture| {
+        let servers = workers(fixture, 2).await;
+        let nothing = fixture.another_server("empty").await;
+        let addresses = [servers[0].address(), nothing.address(), servers[1].address()];
+        fixture.resolver.set("worker", &addresses);
+        let pool = pool_of(fixture, 2).await;
+        for _ in 0..8 {
+            let results = pool.broadcast().who().wait_all(LONG).await;
+            assert_eq!(results.iter().map(CallResult::is_ok).collect::<Vec<_>>(), [true, false, true]);
+            let failure = results[1].error().unwrap();
+            assert!(!failure.to_string().contains(&servers[0].address().to_string()), "{failure}");
+        }
+        let snapshot = pool.snapshot();
+        let counts: Vec<_> = snapshot.members.iter().map(|member| (member.calls, member.failed)).collect();
+        assert_eq!(counts, [(8, 0), (0, 0), (8, 0)], "{snapshot}");
+        let too_few = pool.broadcast().who().quorum(3, LONG).await.unwrap_err().to_string();
+        assert!(too_few.contains("members succeeded, and 3 had to: ") && too_few.contains("not delivered"));
+    });
+}
+
 #[test]
 fn a_broadcast_to_nobody_is_an_empty_result() {
     on_each_path(async |fixture| {
