@@ -182,6 +182,7 @@ fn an_empty_pool_says_what_exists_and_one_that_cannot_be_reached_says_why() {
         assert!(failure.detail().contains("\"worker\""), "{failure}");
         let failure = pool.wait_for_size(1, Duration::from_millis(100)).await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::DeadlineExceeded);
+        assert!(failure.detail().contains("there is \"worker\""), "{failure}");
 
         let nothing = fixture.another_server("empty").await;
         fixture.resolver.set("nobody", [nothing.address()]);
