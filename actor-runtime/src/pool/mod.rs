@@ -94,9 +94,9 @@ use crate::{
 /// - `Overloaded` costs one try elsewhere.
 /// - What an actor answered, its own errors among it, is never tried again. What may have been run is sent to another
 ///   member if its method is `#[idempotent]`, and to the same one if it is `#[dedup]` (S10).
-/// - As long as nobody knows whether there are members, calls wait. That there is none is a failure at once:
-///   [`NotFound`](FailureKind::NotFound) if the resolver names none, else [`Unreachable`](FailureKind::Unreachable) with
-///   the reasons.
+/// - As long as nobody knows whether there are members, calls wait. That there is none is a failure,
+///   once the attempts of the call's [`Retry`](crate::Retry) are over: [`NotFound`](FailureKind::NotFound) if the resolver
+///   names none, else [`Unreachable`](FailureKind::Unreachable) with the reasons.
 #[derive(Clone)]
 pub struct ActorPool<C> {
     part: Result<PoolPart, Failure>,
