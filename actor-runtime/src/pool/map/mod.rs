@@ -218,7 +218,7 @@ where
         self
     }
 
-    /// Tells how far it is, after each item. See [`bar`](Self::bar) for one that is ready made.
+    /// Tells how far it is, after each item. With the feature `progress`, `bar` is one that is ready made.
     pub fn on_progress(mut self, told: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.told = Some(Box::new(told));
         self
