@@ -243,7 +243,7 @@ impl ActorContext {
     }
 
     /// Links this actor to another one, wherever that is: when that one fails, this one's run ends too, at once, as
-    /// [`StopReason::LinkBroken`](crate::StopReason::LinkBroken). Its running turns are cut off at their next await, and its
+    /// [`StopReason::LinkBroken`]. Its running turns are cut off at their next await, and its
     /// [`on_stop`](crate::Actor::on_stop) is not run, as after a kill; it has failed, so its supervisor starts it again,
     /// those that watch it are told so, and those that are linked to it end with it.
     ///

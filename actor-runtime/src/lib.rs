@@ -61,6 +61,7 @@
 //! - [`current_ctx`]: what a handler knows about its call. [`Timers`]: turns at their time.
 //! - [`Node::actor`] and [`ActorHandle`]: actors without a server, and their ends. [`supervise`]: starting them again.
 //! - [`Monitor`]: being told that an actor has ended, wherever it was. [`Link`]: ending with it.
+//! - [`ActorPool`]: several actors of one name, called one at a time or all together; [`pool`]: batches, balances, ejection.
 //! - [`inspect`]: asking a server how it is, and what it serves.
 //! - [`Node::stuck`]: handlers that block, or wait for what does not come. The module `testing`, a feature: fakes, faults, paused
 //!   time, simulated networks.
@@ -138,8 +139,17 @@ mod guide {
     #[doc = include_str!("../../docs/guide/actors.md")]
     mod actors {}
 
+    #[doc = include_str!("../../docs/guide/names.md")]
+    mod names {}
+
+    #[doc = include_str!("../../docs/guide/pools.md")]
+    mod pools {}
+
     #[doc = include_str!("../../docs/guide/supervising.md")]
     mod supervising {}
+
+    #[doc = include_str!("../../docs/guide/timers.md")]
+    mod timers {}
 
     #[doc = include_str!("../../docs/guide/watching.md")]
     mod watching {}

@@ -118,8 +118,8 @@ pub(crate) fn only() -> Result<Option<Node>, Failure> {
         (Some(node), 0) => Ok(Some(node)),
         (Some(_), others) => Err(ambiguous(format!(
             "{} nodes live in this process, and nothing says which one this client belongs to: make it with \
-             `FooClient::on(&node, …)`, or run the code inside `node.scope(…)`; tests that run side by side each have \
-             a scope with `#[actor_runtime::test]`",
+             `FooClient::on(&node, …)`, or a pool with `ActorPool::builder(…).node(&node)`, or run the code inside \
+             `node.scope(…)`; tests that run side by side each have a scope with `#[actor_runtime::test]`",
             others + 1
         ))),
     }

@@ -100,21 +100,14 @@ impl<T, E> Plan<T, E> {
             Some(until) => Timeout::After(until.saturating_duration_since(node.now())),
             None => Timeout::Never,
         });
-        let (bytes, refused) = match &self.arguments {
-            Ok(bytes) => (bytes.clone(), None),
-            Err(failure) => (Bytes::new(), Some(failure)),
-        };
-        let (aim, unreachable) = match way {
-            Ok(member) => (Aim::Only(member), None),
-            Err(why) => (Aim::Anyone, Some(why)),
+        let (bytes, aim) = match (&self.arguments, way) {
+            (Ok(bytes), Ok(member)) => (bytes.clone(), Aim::Only(member)),
+            (Err(failure), _) => (Bytes::new(), Aim::Nobody(failure.clone())),
+            (_, Err(why)) => (Bytes::new(), Aim::Nobody(why)),
         };
         let client = Client::of_pool(node, self.to.name.clone(), Through::new(core.clone(), aim), options);
         let call = (self.make)(CallHead::new(self.method, self.to.name.clone()), bytes);
-        let call = client.begin(call, self.finish);
-        if let Some(failure) = refused.or(unreachable.as_ref()) {
-            call.refuse(failure);
-        }
-        call
+        client.begin(call, self.finish)
     }
 
     /// For a pool that has no node: there is no member, and one outcome all the same.
@@ -188,17 +181,34 @@ impl<T, E> CallResult<T, E> {
 
 /// Fewer members succeeded than were asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} of {} members succeeded, and {needed} had to", .results.iter().filter(|each| each.is_ok()).count(), .results.len())]
+#[error("{}", too_few(*.needed, .results))]
 #[non_exhaustive]
-pub struct QuorumError<T: fmt::Debug, E: fmt::Debug> {
+pub struct QuorumError<T: fmt::Debug, E: fmt::Debug + fmt::Display> {
     /// How many had to succeed.
     pub needed: usize,
     /// What came in until it was clear that so many would not, in the order in which it came.
     pub results: Vec<CallResult<T, E>>,
 }
 
+/// How many succeeded, and why the others did not; of many the first ones.
+fn too_few<T, E: fmt::Display>(needed: usize, results: &[CallResult<T, E>]) -> String {
+    let failed: Vec<_> =
+        results.iter().filter_map(|each| each.error().map(|why| (&each.endpoint, why))).collect();
+    let mut text = format!("{} members succeeded, and {needed} had to", results.len() - failed.len());
+    for (place, (endpoint, why)) in failed.iter().take(FAILURES_TOLD).enumerate() {
+        text += &format!("{} {endpoint}: {why}", if place == 0 { ":" } else { ";" });
+    }
+    if let Some(more @ 1..) = failed.len().checked_sub(FAILURES_TOLD) {
+        text += &format!("; and {more} more failed");
+    }
+    text
+}
+
+const FAILURES_TOLD: usize = 4;
+
 impl<T: Send + 'static, E: Send + 'static> BroadcastFuture<T, E> {
-    /// How many members have the call at a time; 0 counts as 1. Without this, 1024.
+    /// How many members have the call at a time; 0 counts as 1. Without this, 1024. One at a time is a rolling broadcast,
+    /// in the order of the endpoints; the deadline is for all of them together.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency.max(1);
         self
@@ -217,7 +227,8 @@ impl<T: Send + 'static, E: Send + 'static> BroadcastFuture<T, E> {
         self.run(within.into()).next().await.map(|(_, result)| result)
     }
 
-    /// Waits for the first member that succeeds, and cancels the others.
+    /// Waits for the first member that succeeds, and cancels the others. [`quorum(1, …)`](Self::quorum) does the same with
+    /// an error that `?` takes.
     ///
     /// # Errors
     /// All outcomes, in the order in which they came, if none did; none if the pool is empty.
@@ -246,7 +257,7 @@ impl<T: Send + 'static, E: Send + 'static> BroadcastFuture<T, E> {
     ) -> Result<Vec<CallResult<T, E>>, QuorumError<T, E>>
     where
         T: fmt::Debug,
-        E: fmt::Debug,
+        E: fmt::Debug + fmt::Display,
     {
         let (mut run, mut results, mut well) = (self.run(within.into()), Vec::new(), 0);
         while well < needed {

@@ -233,6 +233,15 @@ impl Core {
         each.collect()
     }
 
+    /// How the pool stands, in words; of an empty one, why it is.
+    pub(super) fn story(&self) -> String {
+        let snapshot = self.snapshot();
+        if snapshot.members.is_empty() && self.view().settled {
+            return self.nobody().detail().to_owned();
+        }
+        snapshot.to_string()
+    }
+
     pub(super) fn snapshot(&self) -> PoolSnapshot {
         let (state, now) = (lock(&self.state), self.node.now());
         let members = state.entries.iter().map(|entry| {

@@ -51,7 +51,7 @@ use crate::{
 /// The actors that have one name, wherever a resolver finds them. A clone is the same pool.
 ///
 /// ```
-/// use actor_runtime::{pool::ActorPool, prelude::*};
+/// use actor_runtime::prelude::*;
 ///
 /// #[actor_service]
 /// trait Model {
@@ -68,19 +68,18 @@ use crate::{
 /// }
 ///
 /// # #[actor_runtime::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let node = Node::current()?;
-/// let servers = [1.0, 2.0, 3.0].map(|factor| async move {
+/// // Three servers: here of one process, else each of its own.
+/// let mut servers = Vec::new();
+/// for factor in [1.0, 2.0, 3.0] {
 ///     let server = ActorServer::bind_on(&Node::builder().build()?, "loopback:0").await?;
 ///     server.register("model", Linear(factor))?;
-///     Ok::<_, Box<dyn std::error::Error>>(server)
-/// });
-/// let mut running = Vec::new();
-/// for server in servers {
-///     running.push(server.await?);
+///     servers.push(server);
 /// }
-/// let resolver = FixedResolver::new(running.iter().map(|server| ("model", server.address())));
+/// let resolver = FixedResolver::new(servers.iter().map(|server| ("model", server.address())));
 ///
-/// let pool = ActorPool::<ModelClient>::builder(&resolver, "model").node(&node).build();
+/// // In a program with one node: `ModelClient::pool(&resolver, "model")`.
+/// let caller = Node::builder().build()?;
+/// let pool = ActorPool::<ModelClient>::builder(&resolver, "model").node(&caller).build();
 /// pool.wait_for_size(3, Duration::from_secs(5)).await?;
 /// for expected in [2.0, 4.0, 6.0, 2.0] {
 ///     assert_eq!(pool.call().predict(2.0).await?, expected);
@@ -95,9 +94,9 @@ use crate::{
 /// - `Overloaded` costs one try elsewhere.
 /// - What an actor answered, its own errors among it, is never tried again. What may have been run is sent to another
 ///   member if its method is `#[idempotent]`, and to the same one if it is `#[dedup]` (S10).
-/// - As long as nobody knows whether there are members, calls wait. That there is none is a failure at once:
-///   [`NotFound`](FailureKind::NotFound) if the resolver names none, else [`Unreachable`](FailureKind::Unreachable) with
-///   the reasons.
+/// - As long as nobody knows whether there are members, calls wait. That there is none is a failure,
+///   once the attempts of the call's [`Retry`](crate::Retry) are over: [`NotFound`](FailureKind::NotFound) if the resolver
+///   names none, else [`Unreachable`](FailureKind::Unreachable) with the reasons.
 #[derive(Clone)]
 pub struct ActorPool<C> {
     part: Result<PoolPart, Failure>,
@@ -115,7 +114,8 @@ pub(crate) struct PoolPart {
 
 impl<C: ServiceClient> ActorPool<C> {
     /// The actors that have this name, as `resolver` finds them, called by the current node. Generated clients have the same
-    /// as `FooClient::pool`.
+    /// as `FooClient::pool`. Where several nodes live in the process and nothing says which one calls, its calls fail with
+    /// [`AmbiguousNode`](FailureKind::AmbiguousNode): say it with [`builder`](Self::builder).
     pub fn new<R: Resolver + Clone>(resolver: &R, name: impl Into<String>) -> Self {
         Self::builder(resolver, name).build()
     }
@@ -147,7 +147,8 @@ impl<C: ServiceClient> ActorPool<C> {
     }
 
     /// Calls every member: it has the methods of the service, and each of them gives a [`BroadcastFuture`]. Methods that take
-    /// a stream are left out.
+    /// a stream are left out: a stream can be read once. The time for all members together is an argument of what awaits
+    /// it, not of the call.
     ///
     /// ```
     /// # use actor_runtime::prelude::*;
@@ -166,8 +167,8 @@ impl<C: ServiceClient> ActorPool<C> {
         C::broadcast(Broadcast { part, name, options })
     }
 
-    /// How many members there are: endpoints of the resolver's last answer whose actor was reached and is connected, each
-    /// actor once.
+    /// How many members there are: endpoints of the resolver's last answer whose actor was reached, each actor once. That
+    /// one is gone is learned by the next call or broadcast that it has; until then it is counted.
     pub fn size(&self) -> usize {
         self.part.as_ref().map_or(0, |part| part.core.view().size)
     }
@@ -202,7 +203,7 @@ impl<C: ServiceClient> ActorPool<C> {
                     "the pool {:?} has {} members after {timeout:?}, not {size}; {}",
                     self.name,
                     self.size(),
-                    core.snapshot()
+                    core.story()
                 );
                 Err(Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail))
             }

@@ -123,7 +123,7 @@ impl fmt::Display for MemberState {
             Self::Probing => f.write_str("to be probed"),
             Self::Ejected(rest) => write!(f, "left out for {rest:?}"),
             Self::Connecting => f.write_str("connecting"),
-            Self::Unreachable(why) => write!(f, "unreachable: {why}"),
+            Self::Unreachable(why) => why.fmt(f),
             Self::Duplicate => f.write_str("the same actor as another entry"),
         }
     }
@@ -132,7 +132,7 @@ impl fmt::Display for MemberState {
 /// A line for each member.
 impl fmt::Display for PoolSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pool {:?}, {} members", self.name, self.members.len())?;
+        write!(f, "pool {:?}, {} endpoints", self.name, self.members.len())?;
         for member in &self.members {
             write!(
                 f,

@@ -37,6 +37,8 @@ pub(super) enum Aim {
     Key(u64),
     /// This member and no other.
     Only(Member),
+    /// Nobody: a call that has an outcome of its own and costs no member anything.
+    Nobody(Failure),
 }
 
 impl Through {
@@ -60,6 +62,7 @@ impl Through {
             Aim::Anyone => self.core.choose(None, avoid),
             Aim::Key(key) => self.core.choose(Some(*key), avoid),
             Aim::Only(member) => Some(member.clone()),
+            Aim::Nobody(_) => None,
         }
     }
 }
@@ -74,6 +77,9 @@ impl Pooled for Through {
         client: &Weak<Gate>,
     ) -> Passed {
         let Some(member) = self.choose(&*call, tried.as_deref(), avoid) else {
+            if let Aim::Nobody(why) = &self.aim {
+                return Passed::Refused(Refused { call, failure: why.clone() }, None);
+            }
             if !self.core.view().settled {
                 return Passed::NotYet(call);
             }
@@ -110,7 +116,7 @@ impl Pooled for Through {
                 self.core.lost(id, failure);
             }
         }
-        if matches!(self.aim, Aim::Only(_)) { 0 } else { self.core.callable() }
+        if self.is_for_one() { 0 } else { self.core.callable() }
     }
 
     fn again(&self) {
@@ -118,7 +124,7 @@ impl Pooled for Through {
     }
 
     fn is_for_one(&self) -> bool {
-        matches!(self.aim, Aim::Only(_))
+        matches!(self.aim, Aim::Only(_) | Aim::Nobody(_))
     }
 
     fn over(&self, call: &dyn AnyCall, failed: Option<bool>) {

@@ -178,10 +178,11 @@ impl ActorServer {
     /// Listens at an address: a socket such as `127.0.0.1:7000` or `0.0.0.0:0` (port 0 for a free one), or `loopback:0`
     /// for a free number within this process.
     ///
-    /// The node that listens is the one of the enclosing [`Node::scope`], else the one that this process made for
-    /// itself before, else a new one; a new one at a loopback address encodes all its calls
-    /// ([`LocalCalls::Encoded`]). Use [`bind_on`](Self::bind_on) to say which, and [`builder`](Self::builder) to say
-    /// more.
+    /// The node that listens is the one of the enclosing [`Node::scope`], else the only one of this process if it listens
+    /// nowhere yet, else a new one; a new one at a loopback address encodes all its calls ([`LocalCalls::Encoded`]). Use
+    /// [`bind_on`](Self::bind_on) to say which, and [`builder`](Self::builder) to say more. So each further server of one
+    /// process has a node of its own, and clients and pools then say which one is theirs: with `FooClient::on`, and with
+    /// [`PoolBuilder::node`](crate::pool::PoolBuilder::node).
     ///
     /// At a socket, other nodes must prove who they are, and so does this one: see [`Trust`](crate::Trust). A node that
     /// was given none uses the development trust domain, which serves addresses of this machine only.

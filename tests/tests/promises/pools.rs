@@ -182,6 +182,7 @@ fn an_empty_pool_says_what_exists_and_one_that_cannot_be_reached_says_why() {
         assert!(failure.detail().contains("\"worker\""), "{failure}");
         let failure = pool.wait_for_size(1, Duration::from_millis(100)).await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::DeadlineExceeded);
+        assert!(failure.detail().contains("there is \"worker\""), "{failure}");
 
         let nothing = fixture.another_server("empty").await;
         fixture.resolver.set("nobody", [nothing.address()]);
@@ -464,6 +465,29 @@ fn a_broadcast_has_one_outcome_a_member_in_the_order_of_endpoints() {
         assert_eq!((results[3].is_ok(), results[3].value()), (true, Some(&3)));
         // Awaited as it is, it is the same.
         assert_eq!(pool.broadcast().who().await.len(), 4);
+    });
+}
+
+/// That one cannot be reached is nothing against the others: they are not called for it, and not left out.
+#[test]
+fn who_cannot_be_reached_costs_the_others_nothing() {
+    on_each_path(async |fixture| {
+        let servers = workers(fixture, 2).await;
+        let nothing = fixture.another_server("empty").await;
+        let addresses = [servers[0].address(), nothing.address(), servers[1].address()];
+        fixture.resolver.set("worker", &addresses);
+        let pool = pool_of(fixture, 2).await;
+        for _ in 0..8 {
+            let results = pool.broadcast().who().wait_all(LONG).await;
+            assert_eq!(results.iter().map(CallResult::is_ok).collect::<Vec<_>>(), [true, false, true]);
+            let failure = results[1].error().unwrap();
+            assert!(!failure.to_string().contains(&servers[0].address().to_string()), "{failure}");
+        }
+        let snapshot = pool.snapshot();
+        let counts: Vec<_> = snapshot.members.iter().map(|member| (member.calls, member.failed)).collect();
+        assert_eq!(counts, [(8, 0), (0, 0), (8, 0)], "{snapshot}");
+        let too_few = pool.broadcast().who().quorum(3, LONG).await.unwrap_err().to_string();
+        assert!(too_few.contains("members succeeded, and 3 had to: ") && too_few.contains("not delivered"));
     });
 }
 

@@ -36,6 +36,11 @@ use crate::{
 
 /// An error that may be a failure of the infrastructure: [`Failure`] and [`CallError`]. Implement it for an error of your
 /// own if the closure of a [`map`](ActorPool::map) returns that.
+#[diagnostic::on_unimplemented(
+    message = "a batch cannot tell whether `{Self}` is a failure of the infrastructure",
+    label = "the closure's future fails with `{Self}`",
+    note = "return what the call gives (`|model, item| model.predict(*item)`), or implement `pool::MaybeFailure`"
+)]
 pub trait MaybeFailure {
     /// The failure; `None` if it is an answer.
     fn failure(&self) -> Option<&Failure>;
@@ -85,6 +90,9 @@ impl<C: ServiceClient> ActorPool<C> {
     /// }
     /// # }
     /// ```
+    ///
+    /// The closure gets a client and an item by reference, and gives a call, which borrows neither. An `async` block may
+    /// not borrow them either: give it clones.
     ///
     /// - Calls are tried elsewhere as those of [`call`](Self::call) are. An item whose call did not reach an actor even so
     ///   is called again, [`attempts`](Batch::attempts) times in all; one that may have been run only if
@@ -210,7 +218,7 @@ where
         self
     }
 
-    /// Tells how far it is, after each item. See [`bar`](Self::bar) for one that is ready made.
+    /// Tells how far it is, after each item. With the feature `progress`, `bar` is one that is ready made.
     pub fn on_progress(mut self, told: impl FnMut(&Progress) + Send + 'static) -> Self {
         self.told = Some(Box::new(told));
         self
