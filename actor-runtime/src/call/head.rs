@@ -2,53 +2,12 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 
-use super::{Hop, InPoll, Link, Metadata, Retry};
+use super::{Hop, InPoll, Link, Metadata, Retry, Seats};
 use crate::{
     actor_id::{ActorId, Instance, NodeId},
     service::Method,
-    sync::Mutex,
     trust::Peer,
 };
-
-/// A place that a call takes at a member of a pool. However the call ends, dropping this gives it back.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    host: Arc<dyn Host>,
-    taken: bool,
-}
-
-/// Who counts the calls that it has.
-pub(crate) trait Host: std::any::Any + std::fmt::Debug + Send + Sync {
-    /// One of them has left.
-    fn leave(&self);
-}
-
-impl Seat {
-    /// A place that this host has counted.
-    pub(crate) fn at(host: Arc<dyn Host>) -> Self {
-        Self { host, taken: true }
-    }
-
-    /// Where the call is, or was last.
-    pub(crate) fn host(&self) -> &dyn Host {
-        &*self.host
-    }
-
-    /// Gives the place back; false if it was before.
-    pub(crate) fn leave(&mut self) -> bool {
-        let taken = std::mem::replace(&mut self.taken, false);
-        if taken {
-            self.host.leave();
-        }
-        taken
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
 
 /// What everybody who carries a call may know of it. Fixed before the call is handed to anyone.
 #[derive(Debug)]
@@ -75,7 +34,7 @@ pub struct CallHead {
     /// It fails rather than wait for room.
     pub(crate) now: bool,
     /// The member of a pool that it is at, if it goes through one.
-    pub(crate) seat: Mutex<Option<Seat>>,
+    pub(crate) seats: Seats,
     /// The poll that its turn is in, if that has a task to itself.
     pub(crate) in_poll: InPoll,
     /// Its own turn, once that has made a call itself.
@@ -99,7 +58,7 @@ impl CallHead {
             retry: None,
             number: 0,
             now: false,
-            seat: Mutex::new(None),
+            seats: Seats::default(),
             in_poll: InPoll::default(),
             turn,
         }

@@ -175,7 +175,10 @@ impl<O> Call<O> {
         // First: if the arguments panic while they are sent, the call is still to be given up.
         self.progress = Progress::Waiting;
         match prepare(&self.gate, &mut self.call, &mut self.options, self.now, waker, &mut self.parked) {
-            Ok(node) if node.client_layers().are_off(Side::Client) => self.gate.pass(node, self.call.clone()),
+            Ok(node) if node.client_layers().are_off(Side::Client) => match self.gate.pool() {
+                Some(pool) => self.gate.begin(&**pool, node, &mut self.call),
+                None => self.gate.pass(node, self.call.clone()),
+            },
             Ok(node) => match shown(node, &mut self.call) {
                 Ok(None) => self.gate.pass(node, self.call.clone()),
                 Ok(Some(begun)) => {
@@ -321,8 +324,8 @@ impl<O> Drop for Call<O> {
                 chain.go_on();
             }
             self.call.abandon();
-            if let Some(pool) = self.gate.pool() {
-                pool.over(&*self.call, None);
+            if self.gate.pool().is_some() {
+                self.call.head().seats.over(&*self.call, None);
             }
         }
     }

@@ -347,11 +347,12 @@ impl Gate {
     /// A call of this handle is over; a failure says where.
     pub(super) fn over(&self, call: &dyn AnyCall, failed: bool) {
         match &self.target.finder {
-            Finder::Pool(pool) => {
+            Finder::Pool(_) => {
+                let seats = &call.head().seats;
                 if failed {
-                    call.locate(&pool.endpoint(call));
+                    call.locate(&seats.endpoint());
                 }
-                pool.over(call, Some(failed));
+                seats.over(call, Some(failed));
             }
             _ if failed => call.locate(&self.endpoint()),
             _ => self.reached(),

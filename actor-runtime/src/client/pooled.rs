@@ -25,7 +25,10 @@ use crate::{
 
 /// A pool, as the gate of its client sees it.
 pub(crate) trait Pooled: fmt::Debug + Send + Sync {
-    /// Sends a call to a member; `avoid` is the one that has just refused it.
+    /// Sends a call, which its caller alone has, to a member.
+    fn begin(&self, node: &Node, call: &mut Arc<dyn AnyCall>, client: &Weak<Gate>) -> Passed;
+
+    /// Sends a call to another member; `avoid` is the one that has just refused it.
     fn pass(
         &self,
         node: &Node,
@@ -46,12 +49,6 @@ pub(crate) trait Pooled: fmt::Debug + Send + Sync {
 
     /// A call was sent once more.
     fn again(&self);
-
-    /// A call is over: whether it failed, or `None` if its caller has left.
-    fn over(&self, call: &dyn AnyCall, failed: Option<bool>);
-
-    /// Where the call is, or was; empty if it was not sent.
-    fn endpoint(&self, call: &dyn AnyCall) -> String;
 }
 
 /// What became of a call that was to be sent to a member.
@@ -64,17 +61,31 @@ pub(crate) enum Passed {
 }
 
 impl Gate {
+    /// Sends a call that nobody else has yet to a member of the pool.
+    pub(super) fn begin(&self, pool: &dyn Pooled, node: &Node, call: &mut Arc<dyn AnyCall>) {
+        match pool.begin(node, call, self.this()) {
+            Passed::Sent => {}
+            passed => self.go_on(pool, node, passed, None),
+        }
+    }
+
     /// Sends a call to a member of the pool, or to another one.
     pub(super) fn pass_on(
         &self,
         pool: &dyn Pooled,
         node: &Node,
-        mut call: Arc<dyn AnyCall>,
+        call: Arc<dyn AnyCall>,
         mut tried: Option<Box<Tried>>,
-        mut avoid: Option<ActorId>,
+        avoid: Option<ActorId>,
     ) {
+        let passed = pool.pass(node, call, &mut tried, avoid, self.this());
+        self.go_on(pool, node, passed, tried);
+    }
+
+    #[cold]
+    fn go_on(&self, pool: &dyn Pooled, node: &Node, mut passed: Passed, mut tried: Option<Box<Tried>>) {
         loop {
-            match pool.pass(node, call, &mut tried, avoid, self.this()) {
+            match passed {
                 Passed::Sent => return,
                 Passed::NotYet(back) if back.head().now => {
                     let detail = format!(
@@ -99,8 +110,9 @@ impl Gate {
                             return self.keep(node, Queued { call: back, tried: Some(again) });
                         }
                         Ok(again) => {
-                            (call, tried, avoid) = (back, Some(again), from);
+                            tried = Some(again);
                             pool.again();
+                            passed = pool.pass(node, back, &mut tried, from, self.this());
                         }
                     }
                 }

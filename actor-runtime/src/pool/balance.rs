@@ -70,6 +70,11 @@ impl fmt::Debug for Balance {
 }
 
 impl Balance {
+    /// Whether it looks at no more than a few members, and runs no code of others: then it may do so under a lock.
+    pub(super) fn is_quick(&self) -> bool {
+        matches!(self, Self::RoundRobin | Self::PowerOfTwo)
+    }
+
     /// The place of one of these members, of which there is at least one; `turn` counts the choices of the pool.
     pub(super) fn choose(&self, members: &[Member], turn: usize, seed: u64) -> usize {
         let many = members.len();

@@ -9,7 +9,7 @@
 
 use std::{
     fmt,
-    future::IntoFuture,
+    future::{Future, IntoFuture},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -21,12 +21,12 @@ use futures::{FutureExt, Stream, StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 use super::{
-    PoolPart,
+    Member, PoolPart,
     through::{Aim, Through},
 };
 use crate::{
     CallOptions,
-    call::{AnyCall, CallHead, Delivery, Failure, Payload, Timeout, TypedCall},
+    call::{AnyCall, CallHead, Delivery, Failure, Payload, Seat, Timeout, TypedCall},
     client::{Call, Client},
     codec::{self, CodecError, Encoder},
     names::{BoxFuture, ResolvedEndpoint},
@@ -88,32 +88,34 @@ struct Plan<T, E> {
 }
 
 impl<T, E> Plan<T, E> {
-    fn call(
-        &self,
-        part: &PoolPart,
-        way: Result<super::Member, Failure>,
-        until: Option<Instant>,
-    ) -> Call<Result<T, E>> {
+    /// What all members are called with.
+    fn client(&self, part: &PoolPart) -> Client {
         let PoolPart { node, core } = part;
-        let mut options = self.to.options.clone();
-        options.timeout = Some(match until {
-            Some(until) => Timeout::After(until.saturating_duration_since(node.now())),
-            None => Timeout::Never,
-        });
-        let (bytes, aim) = match (&self.arguments, way) {
-            (Ok(bytes), Ok(member)) => (bytes.clone(), Aim::Only(member)),
-            (Err(failure), _) => (Bytes::new(), Aim::Nobody(failure.clone())),
-            (_, Err(why)) => (Bytes::new(), Aim::Nobody(why)),
-        };
-        let client = Client::of_pool(node, self.to.name.clone(), Through::new(core.clone(), aim), options);
-        let call = (self.make)(CallHead::new(self.method, self.to.name.clone()), bytes);
-        client.begin(call, self.finish)
+        // The deadline of all of them is in each call.
+        let options = CallOptions { timeout: Some(Timeout::Never), ..self.to.options.clone() };
+        Client::of_pool(node, self.to.name.clone(), Through::new(core.clone(), Aim::Seated), options)
     }
 
-    /// For a pool that has no node: there is no member, and one outcome all the same.
-    fn failed(&self, failure: &Failure) -> Result<T, E> {
+    /// The call to a member, or its failure.
+    fn call(
+        &self,
+        client: &Client,
+        (endpoint, way): (&ResolvedEndpoint, Result<Member, Failure>),
+        until: Option<Instant>,
+    ) -> Result<Call<Result<T, E>>, Result<T, E>> {
+        let made = way.and_then(|member| Ok((member, self.arguments.clone()?)));
+        let (member, arguments) = made.map_err(|failure| self.failed(&failure, &endpoint.to_string()))?;
+        let mut head = CallHead::new(self.method, self.to.name.clone());
+        head.deadline = until;
+        head.seats.begin(Seat::at(member.enter()));
+        Ok(client.begin((self.make)(head, arguments), self.finish))
+    }
+
+    /// The outcome of a call that is not made.
+    fn failed(&self, failure: &Failure, endpoint: &str) -> Result<T, E> {
         let call = (self.make)(CallHead::new(self.method, self.to.name.clone()), Bytes::new());
         call.fail(&mut |_| failure.clone());
+        call.locate(endpoint);
         (self.finish)(&*call)
     }
 
@@ -216,9 +218,14 @@ impl<T: Send + 'static, E: Send + 'static> BroadcastFuture<T, E> {
 
     /// Waits for all members; gives their outcomes in the order of their endpoints.
     pub async fn wait_all(self, within: impl Into<Option<Duration>>) -> Vec<CallResult<T, E>> {
-        let mut all: Vec<_> = self.run(within.into()).collect().await;
-        all.sort_unstable_by_key(|&(place, _)| place);
-        all.into_iter().map(|(_, result)| result).collect()
+        let (mut run, mut all) = (self.run(within.into()), Vec::new());
+        while let Some((place, result)) = run.next().await {
+            if all.len() <= place {
+                all.resize_with(run.members().unwrap_or_default().max(place + 1), || None);
+            }
+            all[place] = Some(result);
+        }
+        all.into_iter().flatten().collect()
     }
 
     /// Waits for the first member that has an outcome, whatever it is, and cancels the others. `None` if the pool is
@@ -381,19 +388,37 @@ struct Run<T, E> {
     stage: Stage<T, E>,
 }
 
-type Way = (ResolvedEndpoint, Result<super::Member, Failure>);
+type Way = (ResolvedEndpoint, Result<Member, Failure>);
 
 enum Stage<T, E> {
     New,
     /// It is found out who is there.
     Waiting(BoxFuture<'static, ()>, Option<Instant>),
     Calling {
+        client: Client,
         waiting: std::iter::Enumerate<std::vec::IntoIter<Way>>,
         members: usize,
         until: Option<Instant>,
-        calls: FuturesUnordered<BoxFuture<'static, (usize, CallResult<T, E>)>>,
+        calls: FuturesUnordered<One<T, E>>,
     },
     Over,
+}
+
+/// One member's part.
+struct One<T, E> {
+    place: usize,
+    endpoint: Option<ResolvedEndpoint>,
+    call: Call<Result<T, E>>,
+}
+
+impl<T, E> Future for One<T, E> {
+    type Output = (usize, CallResult<T, E>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.call.poll_unpin(cx));
+        let endpoint = self.endpoint.take().expect("a future is not polled after its end");
+        Poll::Ready((self.place, CallResult { endpoint, result }))
+    }
 }
 
 impl<T: Send + 'static, E: Send + 'static> Run<T, E> {
@@ -415,7 +440,7 @@ impl<T: Send + 'static, E: Send + 'static> Stream for Run<T, E> {
                     return Poll::Ready(None);
                 }
                 let endpoint = ResolvedEndpoint::new(crate::names::Address::Loopback(0), &*this.plan.to.name);
-                let result = this.plan.failed(failure);
+                let result = this.plan.failed(failure, "");
                 this.stage = Stage::Over;
                 return Poll::Ready(Some((0, CallResult { endpoint, result })));
             }
@@ -444,16 +469,19 @@ impl<T: Send + 'static, E: Send + 'static> Stream for Run<T, E> {
                     ready!(known.poll_unpin(cx));
                     let (until, all) = (*until, part.core.all());
                     let (members, waiting) = (all.len(), all.into_iter().enumerate());
-                    this.stage = Stage::Calling { waiting, members, until, calls: FuturesUnordered::new() };
+                    let (client, calls) = (this.plan.client(part), FuturesUnordered::new());
+                    this.stage = Stage::Calling { client, waiting, members, until, calls };
                 }
-                Stage::Calling { waiting, until, calls, .. } => {
+                Stage::Calling { client, waiting, until, calls, .. } => {
                     while calls.len() < this.concurrency
                         && let Some((place, (endpoint, way))) = waiting.next()
                     {
-                        let call = this.plan.call(part, way, *until);
-                        calls.push(Box::pin(
-                            async move { (place, CallResult { endpoint, result: call.await }) },
-                        ));
+                        match this.plan.call(client, (&endpoint, way), *until) {
+                            Ok(call) => calls.push(One { place, endpoint: Some(endpoint), call }),
+                            Err(result) => {
+                                return Poll::Ready(Some((place, CallResult { endpoint, result })));
+                            }
+                        }
                     }
                     let next = ready!(calls.poll_next_unpin(cx));
                     if next.is_none() {

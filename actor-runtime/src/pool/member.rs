@@ -1,6 +1,7 @@
 //! One member of a pool: the way to it, the calls that it has, and how it behaves.
 
 use std::{
+    any::Any,
     fmt,
     sync::{Arc, Weak},
     time::Duration,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     actor_id::ActorId,
-    call::Host,
+    call::{AnyCall, Delivery, Failure, FailureKind, Host},
     client::Route,
     names::ResolvedEndpoint,
     service::{FNV_OFFSET, fnv1a},
@@ -35,7 +36,7 @@ pub(super) struct Inner {
     outstanding: AtomicU64,
     /// The mean time of its calls, of which the last ones count most, in nanoseconds; 0 before the first.
     latency: AtomicU64,
-    /// Calls that were answered since its time was last judged from the beginning.
+    /// Calls that were answered, timed or not, since its time was last judged from the beginning.
     answered: AtomicU64,
     /// Calls in all, and those that failed.
     pub(super) calls: AtomicU64,
@@ -51,6 +52,13 @@ const SHIFT: u32 = 3;
 
 /// Nanoseconds: who is faster than this is not preferred for it.
 const NEGLIGIBLE: u64 = 10_000;
+
+/// Of calls that take less than [`SHORT`] each so many-th is timed: to read the clock costs as much as all else that a pool
+/// does for a call.
+const EACH: u64 = 16;
+
+/// Nanoseconds. Where calls take longer, all of them are timed.
+const SHORT: u64 = 100_000;
 
 impl Member {
     /// A member of which this is known already.
@@ -88,7 +96,8 @@ impl Member {
         self.0.outstanding.load(Ordering::Relaxed) as usize
     }
 
-    /// How long its calls take, as seen from here: a mean in which the last ones count most. `None` before the first.
+    /// How long its calls take, as seen from here: a mean in which the last ones count most. Of calls that take less than
+    /// 0.1 ms some are timed, of others all. `None` before the first.
     pub fn latency(&self) -> Option<Duration> {
         match self.0.latency.load(Ordering::Relaxed) {
             0 => None,
@@ -123,6 +132,12 @@ impl Member {
         self.0.latency.store(0, Ordering::Relaxed);
     }
 
+    /// The member that this is.
+    pub(super) fn of_host(host: Arc<dyn Host>) -> Option<Self> {
+        let host: Arc<dyn Any + Send + Sync> = host;
+        host.downcast().ok().map(Self)
+    }
+
     /// Takes a call.
     pub(super) fn enter(&self) -> Arc<dyn Host> {
         self.0.outstanding.fetch_add(1, Ordering::Relaxed);
@@ -134,17 +149,38 @@ impl Member {
 
 impl Inner {
     /// An answer took so long.
-    pub(super) fn took(&self, time: Duration) {
+    fn took(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
         // Lost updates do no harm to a mean.
         let before = self.latency.load(Ordering::Relaxed);
         let mean = if before == 0 { nanos } else { before - (before >> SHIFT) + (nanos >> SHIFT) };
         self.latency.store(mean.max(1), Ordering::Relaxed);
-        self.answered.store(self.answered.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// A call was answered.
+    fn answered(&self, call: &dyn AnyCall) {
+        // A count that two threads lose does no harm here either.
+        let before = self.answered.load(Ordering::Relaxed);
+        self.answered.store(before.wrapping_add(1), Ordering::Relaxed);
+        let all = before < EACH.max(u64::from(ENOUGH)) || self.latency.load(Ordering::Relaxed) > SHORT;
+        if all || before.is_multiple_of(EACH) || self.troubled.load(Ordering::Relaxed) {
+            self.look_at(call);
+        }
+    }
+
+    /// Learns from an answer what the clock says of it.
+    #[cold]
+    fn look_at(&self, call: &dyn AnyCall) {
+        let Some(core) = self.core.upgrade() else { return };
+        let now = core.node.now();
+        if let Some(made) = call.head().made {
+            self.took(now.saturating_duration_since(made));
+        }
+        self.succeeded(now);
     }
 
     /// A call ended well.
-    pub(super) fn succeeded(&self, now: Instant) {
+    fn succeeded(&self, now: Instant) {
         if !self.troubled.load(Ordering::Relaxed) {
             return;
         }
@@ -190,6 +226,41 @@ impl Host for Inner {
     fn leave(&self) {
         self.outstanding.fetch_sub(1, Ordering::Relaxed);
     }
+
+    fn over(&self, call: &dyn AnyCall, failed: Option<bool>) {
+        self.leave();
+        match failed {
+            Some(false) => self.answered(call),
+            Some(true) => match call.peek() {
+                Err(failure) if is_to_blame(&failure) => {
+                    self.failed(&failure.to_string());
+                    if failure.kind() == FailureKind::ConnectionLost
+                        && let Some(core) = self.core.upgrade()
+                    {
+                        core.lost(self.id, &failure);
+                    }
+                }
+                _ => self.unanswered(),
+            },
+            None => self.unanswered(),
+        }
+    }
+
+    fn endpoint(&self) -> String {
+        self.endpoint.to_string()
+    }
+}
+
+/// Whether a failure says something against the member where it happened.
+pub(super) fn is_to_blame(failure: &Failure) -> bool {
+    use FailureKind::{ConnectionLost, DeadlineExceeded, Internal, Overloaded, Panicked, Unreachable};
+    // Time that passed before the call was there is not the member's.
+    let was_there = failure.kind() != DeadlineExceeded || failure.delivery() != Delivery::NotDelivered;
+    was_there
+        && matches!(
+            failure.kind(),
+            ConnectionLost | DeadlineExceeded | Internal | Overloaded | Panicked | Unreachable
+        )
 }
 
 impl fmt::Debug for Inner {

@@ -1,22 +1,21 @@
 //! The calls of one client of a pool: each gets a seat at a member, which learns how it ended.
 
 use std::{
-    any::Any,
     fmt,
     sync::{Arc, Weak},
 };
 
 use super::{
     core::Core,
-    member::{Inner, Member},
+    member::{Member, is_to_blame},
 };
 use crate::{
     Node,
     actor_id::ActorId,
-    call::{AnyCall, Delivery, Failure, FailureKind, Refused, Seat, Tried},
+    call::{AnyCall, Failure, FailureKind, Refused, Seat, Tried},
     client::{Gate, Passed, Pooled},
     names::BoxFuture,
-    sync::{AtomicU64, Ordering, lock},
+    sync::{AtomicU64, Ordering},
     transport::Reroute,
 };
 
@@ -35,10 +34,8 @@ pub(super) enum Aim {
     Anyone,
     /// Who has the key.
     Key(u64),
-    /// This member and no other.
-    Only(Member),
-    /// Nobody: a call that has an outcome of its own and costs no member anything.
-    Nobody(Failure),
+    /// The member at which a call has its place from the beginning, and no other.
+    Seated,
 }
 
 impl Through {
@@ -58,16 +55,54 @@ impl Through {
         {
             return self.core.find(tried.who_may_have_run()?);
         }
+        self.aimed_at(call, avoid)
+    }
+
+    /// Whom a call is for that is sent for the first time, or was refused by `avoid`.
+    fn aimed_at(&self, call: &dyn AnyCall, avoid: Option<ActorId>) -> Option<Member> {
         match &self.aim {
             Aim::Anyone => self.core.choose(None, avoid),
             Aim::Key(key) => self.core.choose(Some(*key), avoid),
-            Aim::Only(member) => Some(member.clone()),
-            Aim::Nobody(_) => None,
+            Aim::Seated => call.head().seats.host().and_then(Member::of_host),
         }
+    }
+
+    /// Nobody was found for a call.
+    #[cold]
+    fn nobody(&self, call: Arc<dyn AnyCall>) -> Passed {
+        if !self.core.view().settled {
+            return Passed::NotYet(call);
+        }
+        Passed::Refused(Refused { call, failure: self.core.nobody() }, None)
     }
 }
 
 impl Pooled for Through {
+    fn begin(&self, node: &Node, call: &mut Arc<dyn AnyCall>, client: &Weak<Gate>) -> Passed {
+        let member =
+            if matches!(self.aim, Aim::Anyone) { self.core.in_turn() } else { self.aimed_at(&**call, None) };
+        let Some(member) = member else { return self.nobody(call.clone()) };
+        let made = match Arc::get_mut(call) {
+            _ if self.is_for_one() => call.head().made,
+            Some(call) => {
+                let head = call.head_mut();
+                head.seats.begin(Seat::at(member.enter()));
+                head.made
+            }
+            None => {
+                call.head().seats.change(Seat::at(member.enter()));
+                call.head().made
+            }
+        };
+        // The clock was read when the call was made, a moment ago.
+        let now = made.unwrap_or_else(|| node.now());
+        let client = || -> Weak<dyn Reroute> { client.clone() };
+        match member.0.route.send(node, call.clone(), now, &mut None, None, client) {
+            Ok(()) => Passed::Sent,
+            Err(refused) => Passed::Refused(refused, Some(member.id())),
+        }
+    }
+
     fn pass(
         &self,
         node: &Node,
@@ -76,17 +111,10 @@ impl Pooled for Through {
         avoid: Option<ActorId>,
         client: &Weak<Gate>,
     ) -> Passed {
-        let Some(member) = self.choose(&*call, tried.as_deref(), avoid) else {
-            if let Aim::Nobody(why) = &self.aim {
-                return Passed::Refused(Refused { call, failure: why.clone() }, None);
-            }
-            if !self.core.view().settled {
-                return Passed::NotYet(call);
-            }
-            return Passed::Refused(Refused { call, failure: self.core.nobody() }, None);
-        };
-        let before = lock(&call.head().seat).replace(Seat::at(member.enter()));
-        drop(before);
+        let Some(member) = self.choose(&*call, tried.as_deref(), avoid) else { return self.nobody(call) };
+        if !self.is_for_one() {
+            call.head().seats.change(Seat::at(member.enter()));
+        }
         // The clock was read when the call was made, a moment ago.
         let now = call.head().made.filter(|_| tried.is_none()).unwrap_or_else(|| node.now());
         let client = || -> Weak<dyn Reroute> { client.clone() };
@@ -103,7 +131,7 @@ impl Pooled for Through {
 
     fn refused(&self, from: Option<ActorId>, call: &dyn AnyCall, failure: &Failure) -> usize {
         use FailureKind::{ConnectionLost, NotFound, Stale, Stopped, Unreachable};
-        let left = lock(&call.head().seat).as_mut().is_some_and(Seat::leave);
+        let left = call.head().seats.leave();
         if let Some(id) = from.filter(|_| left) {
             if let Some(member) = self.core.find(id) {
                 if is_to_blame(failure) {
@@ -124,55 +152,8 @@ impl Pooled for Through {
     }
 
     fn is_for_one(&self) -> bool {
-        matches!(self.aim, Aim::Only(_) | Aim::Nobody(_))
+        matches!(self.aim, Aim::Seated)
     }
-
-    fn over(&self, call: &dyn AnyCall, failed: Option<bool>) {
-        let Some(mut seat) = lock(&call.head().seat).take() else { return };
-        if !seat.leave() {
-            return;
-        }
-        let host: &dyn Any = seat.host();
-        let Some(member) = host.downcast_ref::<Inner>() else { return };
-        match failed {
-            Some(false) => {
-                let now = self.core.node.now();
-                if let Some(made) = call.head().made {
-                    member.took(now.saturating_duration_since(made));
-                }
-                member.succeeded(now);
-            }
-            Some(true) => match call.peek() {
-                Err(failure) if is_to_blame(&failure) => {
-                    member.failed(&failure.to_string());
-                    if failure.kind() == FailureKind::ConnectionLost {
-                        self.core.lost(member.id, &failure);
-                    }
-                }
-                _ => member.unanswered(),
-            },
-            None => member.unanswered(),
-        }
-    }
-
-    fn endpoint(&self, call: &dyn AnyCall) -> String {
-        let seat = lock(&call.head().seat);
-        let host: Option<&dyn Any> = seat.as_ref().map(|seat| seat.host() as &dyn Any);
-        let member = host.and_then(|host| host.downcast_ref::<Inner>());
-        member.map(|member| member.endpoint.to_string()).unwrap_or_default()
-    }
-}
-
-/// Whether a failure says something against the member where it happened.
-fn is_to_blame(failure: &Failure) -> bool {
-    use FailureKind::{ConnectionLost, DeadlineExceeded, Internal, Overloaded, Panicked, Unreachable};
-    // Time that passed before the call was there is not the member's.
-    let was_there = failure.kind() != DeadlineExceeded || failure.delivery() != Delivery::NotDelivered;
-    was_there
-        && matches!(
-            failure.kind(),
-            ConnectionLost | DeadlineExceeded | Internal | Overloaded | Panicked | Unreachable
-        )
 }
 
 /// For error texts.

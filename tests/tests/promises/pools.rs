@@ -1,6 +1,10 @@
 //! Pools: who is a member, who gets a call, and what becomes of calls when members fail.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use actor_runtime::{
     ActorPool, ActorServer, CallError, CallOptions, CallResult, Delivery, FailureKind, FixedResolver,
@@ -8,7 +12,9 @@ use actor_runtime::{
     pool::{Balance, Ejection, Lookup, MemberState, PoolEvent},
     prelude::{StreamExt, TryStreamExt},
 };
+use bytes::Bytes;
 use futures::{FutureExt, future::join_all, stream, stream::Stream};
+use serde::{Deserialize, Serialize, Serializer};
 use tests::{Fixture, Path, on_each_path, on_each_path_but, on_path};
 
 #[message]
@@ -38,7 +44,7 @@ trait Worker {
 
 struct Numbered {
     number: u32,
-    begun: std::sync::atomic::AtomicU32,
+    begun: AtomicU32,
 }
 
 impl Numbered {
@@ -64,7 +70,7 @@ impl Worker for Numbered {
     }
 
     async fn work(&self, millis: u64) -> u32 {
-        self.begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         sleep(millis).await;
         self.number
     }
@@ -104,7 +110,7 @@ impl Worker for Numbered {
     }
 
     async fn begun(&self) -> u32 {
-        self.begun.load(std::sync::atomic::Ordering::Relaxed)
+        self.begun.load(Ordering::Relaxed)
     }
 }
 
@@ -519,6 +525,56 @@ fn a_broadcast_has_one_deadline_and_who_answers_in_time_is_heard() {
         }
         assert_eq!(results[2].error().unwrap().delivery(), Delivery::NotDelivered);
         fixture.check_time(started.elapsed(), Duration::from_millis(450));
+    });
+}
+
+static ENCODINGS: AtomicU32 = AtomicU32::new(0);
+
+/// Counts how often it is encoded.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Weights(Bytes);
+
+impl Serialize for Weights {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ENCODINGS.fetch_add(1, Ordering::Relaxed);
+        self.0.serialize(serializer)
+    }
+}
+
+#[actor_service]
+trait Scale {
+    async fn weigh(&mut self, weights: Weights) -> usize;
+}
+
+struct Beam;
+
+#[actor_service]
+impl Scale for Beam {
+    async fn weigh(&mut self, weights: Weights) -> usize {
+        weights.0.len()
+    }
+}
+
+#[test]
+fn the_arguments_of_a_broadcast_are_encoded_once_for_all_members() {
+    on_each_path(async |fixture| {
+        // Where calls stay in the process, this one is of the caller's own node.
+        fixture.server.register("scale", Beam).unwrap();
+        let (mut addresses, mut others) = (vec![fixture.server.address()], Vec::new());
+        for number in 1..8 {
+            let server = fixture.another_server(&format!("scale-{number}")).await;
+            server.register("scale", Beam).unwrap();
+            addresses.push(server.address());
+            others.push(server);
+        }
+        fixture.resolver.set("scale", addresses);
+        let pool = fixture.resolver.lookup::<ScaleClient>("scale");
+        pool.wait_for_size(8, LONG).await.unwrap();
+        ENCODINGS.store(0, Ordering::Relaxed);
+        let results = pool.broadcast().weigh(Weights(vec![7; 65_536].into())).wait_all(LONG).await;
+        let sizes: Vec<_> = results.into_iter().map(|each| each.result.unwrap()).collect();
+        assert_eq!((sizes, ENCODINGS.load(Ordering::Relaxed)), (vec![65_536; 8], 1));
     });
 }
 
