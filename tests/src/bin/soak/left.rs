@@ -17,7 +17,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How many names of actors that have ended a server knows, and its anchor.
-const REMEMBERED: usize = 1001;
+const REMEMBERED: usize = 1025;
 
 /// Nothing changes for so long: it is quiet.
 const QUIET: Duration = Duration::from_millis(500);
