@@ -17,8 +17,8 @@ use std::{
 };
 
 use actor_runtime::{
-    ActorPool, Address, Authority, BoxFuture, BoxStream, LocalCalls, Namespace, NetworkMode, Node,
-    ResolveError, ResolveResult, ResolvedEndpoint, Resolver, Trust,
+    ActorPool, Address, Authority, BoxFuture, BoxStream, CallResult, LocalCalls, Namespace, NetworkMode,
+    Node, ResolveError, ResolveResult, ResolvedEndpoint, Resolver, Trust,
     pool::{Balance, Ejection},
     prelude::*,
 };
@@ -368,7 +368,7 @@ async fn call_each(workers: &[WorkerClient]) {
 
 async fn broadcast(pool: &ActorPool<WorkerClient>) {
     let replies = pool.broadcast().add(1).wait_all(ALL).await;
-    assert!(replies.iter().all(|reply| reply.is_ok()), "{replies:?}");
+    assert!(replies.iter().all(CallResult::is_ok), "{replies:?}");
 }
 
 async fn put_all(workers: &[WorkerClient], body: &Bytes) {
@@ -384,7 +384,7 @@ async fn put_each(workers: &[WorkerClient], body: &Bytes) {
 
 async fn broadcast_body(pool: &ActorPool<WorkerClient>, body: &Bytes) {
     let replies = pool.broadcast().put(body.clone()).wait_all(ALL).await;
-    assert!(replies.iter().all(|reply| reply.is_ok()), "{replies:?}");
+    assert!(replies.iter().all(CallResult::is_ok), "{replies:?}");
 }
 
 /// Nanoseconds of the processor for each of so many times, after as many again that do not count.
