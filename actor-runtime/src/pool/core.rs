@@ -7,7 +7,7 @@
 //!                  Choice: who is called now ──► a call's member
 //! ```
 //!
-//! Lock order: state, then a member's record, then choice. Nothing foreign runs under them.
+//! Lock order: state, then choice, then a member's record. Nothing foreign runs under them.
 
 use std::{
     fmt,
@@ -386,10 +386,16 @@ impl Core {
     pub(super) fn eject(&self, id: ActorId, why: &str) {
         let state = lock(&self.state);
         let Some(member) = state.up().find(|member| member.id() == id).cloned() else { return };
+        let standing = lock(&member.0.record).standing;
         let is_out = |member: &&Member| lock(&member.0.record).standing != Standing::In;
-        let others = state.up().filter(|other| other.id() != id).filter(is_out).count();
-        if others >= self.ejection.allowed(state.up().count()) {
-            return;
+        let others = || state.up().filter(|other| other.id() != id).filter(is_out).count();
+        match standing {
+            // Another call was quicker.
+            Standing::Out { .. } => return,
+            // It takes no place that it does not have already.
+            Standing::Probe { .. } => {}
+            Standing::In if others() >= self.ejection.allowed(state.up().count()) => return,
+            Standing::In => {}
         }
         let now = self.node.now();
         let until = lock(&member.0.record).eject(&self.ejection, now);

@@ -148,9 +148,10 @@ impl Inner {
         if !self.troubled.load(Ordering::Relaxed) {
             return;
         }
-        self.troubled.store(false, Ordering::Relaxed);
         let mut record = lock(&self.record);
         let is_back = record.succeeded(now);
+        // Who is out while a call ends well is still to come back by another one.
+        self.troubled.store(!record.is_well(), Ordering::Relaxed);
         drop(record);
         if is_back && let Some(core) = self.core.upgrade() {
             core.is_back(self.id);
@@ -161,8 +162,11 @@ impl Inner {
     pub(super) fn failed(&self, why: &str) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let Some(core) = self.core.upgrade() else { return };
+        let mut record = lock(&self.record);
+        let enough = record.failed(core.ejection());
+        // Under the lock: a call that ends well meanwhile does not undo it.
         self.troubled.store(true, Ordering::Relaxed);
-        let enough = lock(&self.record).failed(core.ejection());
+        drop(record);
         if enough {
             core.eject(self.id, why);
         }
