@@ -65,6 +65,13 @@ impl<O> Call<O> {
         self.call.fail(&mut |_| failure.clone());
     }
 
+    /// A call that is not made at all: it has failed.
+    pub(crate) fn refused(mut self, failure: &Failure) -> Self {
+        self.refuse(failure);
+        self.progress = Progress::Waiting;
+        self
+    }
+
     /// How long the call may take, from its first poll on. See [`CallOptions::timeout`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options = mem::take(&mut self.options).timeout(timeout);

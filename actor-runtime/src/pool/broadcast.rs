@@ -111,10 +111,11 @@ impl<T, E> Plan<T, E> {
         let client = Client::of_pool(node, self.to.name.clone(), Through::new(core.clone(), aim), options);
         let call = (self.make)(CallHead::new(self.method, self.to.name.clone()), bytes);
         let call = client.begin(call, self.finish);
-        if let Some(failure) = refused.or(unreachable.as_ref()) {
-            call.refuse(failure);
+        // Nobody is asked, and nobody is to blame.
+        match refused.or(unreachable.as_ref()) {
+            Some(failure) => call.refused(failure),
+            None => call,
         }
-        call
     }
 
     /// For a pool that has no node: there is no member, and one outcome all the same.
