@@ -90,6 +90,8 @@ struct Entry {
     /// How the registration behaves that is or was there last.
     record: Arc<Mutex<Record>>,
     last: Option<ActorId>,
+    /// How often that registration took no call since it was found.
+    refusals: u32,
 }
 
 enum Place {
@@ -279,6 +281,7 @@ impl Core {
                     place: Place::Due { failures: 0 },
                     record: Arc::default(),
                     last: None,
+                    refusals: 0,
                 },
             };
             state.entries.push(Entry { endpoint: endpoint.clone(), ..entry });
@@ -346,7 +349,7 @@ impl Core {
             Ok((route, id)) => {
                 let entry = &mut state.entries[place];
                 if entry.last != Some(id) {
-                    (entry.last, entry.record) = (Some(id), Arc::default());
+                    (entry.last, entry.record, entry.refusals) = (Some(id), Arc::default(), 0);
                 }
                 let member = Member::new(route, id, entry.record.clone(), self.this.clone());
                 let endpoint = member.endpoint().clone();
@@ -371,7 +374,16 @@ impl Core {
         let mut state = lock(&self.state);
         let is_it = |entry: &&mut Entry| matches!(&entry.place, Place::Up(member) if member.id() == id);
         let Some(entry) = state.entries.iter_mut().find(is_it) else { return };
-        let before = std::mem::replace(&mut entry.place, Place::Due { failures: 0 });
+        let place = match why.kind() {
+            // A registration that has ended may still have its name: it is found again at once, and takes no call again.
+            FailureKind::Stopped | FailureKind::NotFound | FailureKind::Stale => {
+                let until = self.node.now() + rest(entry.refusals, self.node.random_u64());
+                entry.refusals = entry.refusals.saturating_add(1);
+                Place::Down { failures: entry.refusals, until, why: why.clone() }
+            }
+            _ => Place::Due { failures: 0 },
+        };
+        let before = std::mem::replace(&mut entry.place, place);
         state.part_twins();
         self.publish(state);
         self.changed.notify_one();
