@@ -79,6 +79,8 @@ struct State {
     /// Whether the resolver has answered, or failed to.
     known: bool,
     failure: Option<String>,
+    /// Whether nobody follows the resolver any more.
+    ended: bool,
     found: ResolveResult,
     entries: Vec<Entry>,
 }
@@ -307,6 +309,14 @@ impl Core {
         if news {
             self.tell(PoolEvent::ResolverFailed { why });
         }
+    }
+
+    /// The membership task was cut off: what is not known now will not be.
+    pub(super) fn not_followed(&self) {
+        lock(&self.state).ended = true;
+        let detail = "the task that follows the resolver was cut off: the runtime of the caller's node ended, or the \
+                      resolver panicked";
+        self.not_resolved(detail.to_owned());
     }
 
     /// The endpoints that are to be reached now.
@@ -563,7 +573,7 @@ impl State {
         let untried = |entry: &Entry| {
             matches!(entry.place, Place::Due { failures: 0 } | Place::Opening { failures: 0 })
         };
-        self.known && !self.entries.iter().any(untried)
+        self.ended || self.known && !self.entries.iter().any(untried)
     }
 
     /// Entries whose twin has left are looked for again.
