@@ -277,7 +277,14 @@ impl Core {
                     == (&endpoint.address, &endpoint.name, endpoint.actor)
             };
             let entry = match before.iter().position(same) {
-                Some(place) => before.swap_remove(place),
+                Some(place) => {
+                    let mut entry = before.swap_remove(place);
+                    // What is being reached is not it any more.
+                    if let (Place::Opening { failures }, true) = (&entry.place, entry.endpoint != *endpoint) {
+                        entry.place = Place::Due { failures: *failures };
+                    }
+                    entry
+                }
                 None => Entry {
                     endpoint: endpoint.clone(),
                     place: Place::Due { failures: 0 },

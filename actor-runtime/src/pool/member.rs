@@ -78,7 +78,7 @@ impl Member {
         self.0.id
     }
 
-    /// Where it is, and what was registered with it.
+    /// Where it is, and what was registered with it, as the resolver said when it was reached.
     pub fn endpoint(&self) -> &ResolvedEndpoint {
         &self.0.endpoint
     }
