@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     Balance, Ejection, Member, MemberSnapshot, MemberState, PoolEvent, PoolSnapshot,
-    balance::for_key,
+    balance::{for_key, is_of_key},
     eject::{Record, Standing},
 };
 use crate::{
@@ -152,8 +152,13 @@ impl Core {
     /// The member for the next call.
     pub(super) fn choose(&self, key: Option<u64>, avoid: Option<ActorId>) -> Option<Member> {
         let mut choice = lock(&self.choice);
-        while let Some(probe) = choice.probes.pop() {
-            if Some(probe.id()) != avoid && lock(&probe.0.record).ask() {
+        // A key is a probe for its own member only.
+        let is_for = |probe: &Member, members: &[Member]| {
+            Some(probe.id()) != avoid && key.is_none_or(|key| is_of_key(probe, members, key))
+        };
+        while let Some(place) = choice.probes.iter().rposition(|probe| is_for(probe, &choice.members)) {
+            let probe = choice.probes.remove(place);
+            if lock(&probe.0.record).ask() {
                 return Some(probe);
             }
         }
