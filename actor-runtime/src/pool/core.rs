@@ -32,7 +32,7 @@ use crate::{
     actor_id::ActorId,
     call::{Delivery, Failure, FailureKind},
     client::Route,
-    names::{ResolveResult, ResolvedEndpoint, unknown},
+    names::{Address, ResolveResult, ResolvedEndpoint, unknown},
     node::AbortOnDrop,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
 };
@@ -226,6 +226,16 @@ impl Core {
     /// Every endpoint of the resolver's last answer, each actor once, with its member if it can be reached.
     pub(super) fn all(&self) -> Vec<(ResolvedEndpoint, Result<Member, Failure>)> {
         let state = lock(&self.state);
+        // That there is nobody is no answer if nobody knows.
+        let is_known = state.known && state.failure.is_none() && state.found.rejected.is_empty();
+        if state.entries.is_empty() && !is_known {
+            let (known, endpoint) = (state.known, ResolvedEndpoint::new(Address::Loopback(0), &*self.name));
+            drop(state);
+            let detail =
+                format!("the time was over before the members of the pool {:?} were known", self.name);
+            let late = || Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail);
+            return vec![(endpoint, Err(if known { self.nobody() } else { late() }))];
+        }
         let each = state.entries.iter().filter_map(|entry| {
             let way = match &entry.place {
                 Place::Up(member) => Ok(member.clone()),
