@@ -14,6 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Seat {
     host: Arc<dyn Host>,
+    since: Instant,
     taken: bool,
 }
 
@@ -21,17 +22,25 @@ pub(crate) struct Seat {
 pub(crate) trait Host: std::any::Any + std::fmt::Debug + Send + Sync {
     /// One of them has left.
     fn leave(&self);
+
+    /// One has left, and nobody will say how it ended. Called where a call is dropped: it takes no lock but its own.
+    fn forgotten(&self);
 }
 
 impl Seat {
-    /// A place that this host has counted.
-    pub(crate) fn at(host: Arc<dyn Host>) -> Self {
-        Self { host, taken: true }
+    /// A place that this host has counted, from now on.
+    pub(crate) fn at(host: Arc<dyn Host>, since: Instant) -> Self {
+        Self { host, since, taken: true }
+    }
+
+    /// Since when the call is, or was, there.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// Where the call is, or was last.
-    pub(crate) fn host(&self) -> &dyn Host {
-        &*self.host
+    pub(crate) fn host(&self) -> &Arc<dyn Host> {
+        &self.host
     }
 
     /// Gives the place back; false if it was before.
@@ -46,7 +55,9 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.leave();
+        if self.leave() {
+            self.host.forgotten();
+        }
     }
 }
 

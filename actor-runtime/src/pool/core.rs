@@ -471,7 +471,9 @@ impl Core {
         let state = lock(&self.state);
         let mut rested = false;
         for member in state.up() {
-            rested |= lock(&member.0.record).rested(now);
+            let mut record = lock(&member.0.record);
+            // Also one that nobody asks, since its probe was forgotten.
+            rested |= record.rested(now) || record.standing == Standing::Probe { asked: false };
         }
         if rested {
             self.publish(state);

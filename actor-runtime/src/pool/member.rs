@@ -194,6 +194,10 @@ impl Host for Inner {
     fn leave(&self) {
         self.outstanding.fetch_sub(1, Ordering::Relaxed);
     }
+
+    fn forgotten(&self) {
+        lock(&self.record).unanswered();
+    }
 }
 
 impl fmt::Debug for Inner {

@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use tokio::time::Instant;
+
 use super::{
     core::Core,
     member::{Inner, Member},
@@ -68,21 +70,21 @@ impl Pooled for Through {
     fn pass(
         &self,
         node: &Node,
+        now: Instant,
         call: Arc<dyn AnyCall>,
         tried: &mut Option<Box<Tried>>,
         avoid: Option<ActorId>,
         client: &Weak<Gate>,
     ) -> Passed {
-        let Some(member) = self.choose(&*call, tried.as_deref(), avoid) else {
+        let choose = || self.choose(&*call, tried.as_deref(), avoid);
+        let Some(member) = choose().or_else(|| self.core.view().settled.then(choose).flatten()) else {
             if !self.core.view().settled {
                 return Passed::NotYet(call);
             }
             return Passed::Refused(Refused { call, failure: self.core.nobody() }, None);
         };
-        let before = lock(&call.head().seat).replace(Seat::at(member.enter()));
+        let before = lock(&call.head().seat).replace(Seat::at(member.enter(), now));
         drop(before);
-        // The clock was read when the call was made, a moment ago.
-        let now = call.head().made.filter(|_| tried.is_none()).unwrap_or_else(|| node.now());
         let client = || -> Weak<dyn Reroute> { client.clone() };
         match member.0.route.send(node, call, now, tried, None, client) {
             Ok(()) => Passed::Sent,
@@ -95,19 +97,22 @@ impl Pooled for Through {
         Box::pin(async move { core.wait_for(|view| view.settled).await })
     }
 
-    fn refused(&self, from: Option<ActorId>, call: &dyn AnyCall, failure: &Failure) -> usize {
+    fn refused(&self, call: &dyn AnyCall, failure: &Failure) -> usize {
         use FailureKind::{ConnectionLost, NotFound, Stale, Stopped, Unreachable};
-        let left = lock(&call.head().seat).as_mut().is_some_and(Seat::leave);
-        if let Some(id) = from.filter(|_| left) {
-            if let Some(member) = self.core.find(id) {
-                if is_to_blame(failure) {
-                    member.0.failed(&failure.to_string());
+        let left = |seat: &mut Seat| seat.leave().then(|| (seat.host().clone(), seat.since()));
+        let host = lock(&call.head().seat).as_mut().and_then(left);
+        if let Some((host, since)) = host {
+            let host: &dyn Any = &*host;
+            // Also of one that was lost by another call: this one may have been its probe.
+            if let Some(member) = host.downcast_ref::<Inner>() {
+                if is_to_blame(failure, call, since, &self.core.node) {
+                    member.failed(&failure.to_string());
                 } else {
-                    member.0.unanswered();
+                    member.unanswered();
                 }
-            }
-            if matches!(failure.kind(), ConnectionLost | NotFound | Stale | Stopped | Unreachable) {
-                self.core.lost(id, failure);
+                if matches!(failure.kind(), ConnectionLost | NotFound | Stale | Stopped | Unreachable) {
+                    self.core.lost(member.id, failure);
+                }
             }
         }
         if matches!(self.aim, Aim::Only(_)) { 0 } else { self.core.callable() }
@@ -126,18 +131,16 @@ impl Pooled for Through {
         if !seat.leave() {
             return;
         }
-        let host: &dyn Any = seat.host();
+        let host: &dyn Any = &**seat.host();
         let Some(member) = host.downcast_ref::<Inner>() else { return };
         match failed {
             Some(false) => {
                 let now = self.core.node.now();
-                if let Some(made) = call.head().made {
-                    member.took(now.saturating_duration_since(made));
-                }
+                member.took(now.saturating_duration_since(seat.since()));
                 member.succeeded(now);
             }
             Some(true) => match call.peek() {
-                Err(failure) if is_to_blame(&failure) => {
+                Err(failure) if is_to_blame(&failure, call, seat.since(), &self.core.node) => {
                     member.failed(&failure.to_string());
                     if failure.kind() == FailureKind::ConnectionLost {
                         self.core.lost(member.id, &failure);
@@ -151,22 +154,24 @@ impl Pooled for Through {
 
     fn endpoint(&self, call: &dyn AnyCall) -> String {
         let seat = lock(&call.head().seat);
-        let host: Option<&dyn Any> = seat.as_ref().map(|seat| seat.host() as &dyn Any);
+        let host: Option<&dyn Any> = seat.as_ref().map(|seat| &**seat.host() as &dyn Any);
         let member = host.and_then(|host| host.downcast_ref::<Inner>());
         member.map(|member| member.endpoint.to_string()).unwrap_or_default()
     }
 }
 
 /// Whether a failure says something against the member where it happened.
-fn is_to_blame(failure: &Failure) -> bool {
+fn is_to_blame(failure: &Failure, call: &dyn AnyCall, since: Instant, node: &Node) -> bool {
     use FailureKind::{ConnectionLost, DeadlineExceeded, Internal, Overloaded, Panicked, Unreachable};
-    // Time that passed before the call was there is not the member's.
-    let was_there = failure.kind() != DeadlineExceeded || failure.delivery() != Delivery::NotDelivered;
-    was_there
-        && matches!(
-            failure.kind(),
-            ConnectionLost | DeadlineExceeded | Internal | Overloaded | Panicked | Unreachable
-        )
+    match failure.kind() {
+        // Who is busy with something else does not begin. Time that passed before the call was there is not the member's.
+        DeadlineExceeded if failure.delivery() == Delivery::NotDelivered => {
+            let made = call.head().made.unwrap_or(since);
+            node.now().saturating_duration_since(since) > since.saturating_duration_since(made)
+        }
+        ConnectionLost | DeadlineExceeded | Internal | Overloaded | Panicked | Unreachable => true,
+        _ => false,
+    }
 }
 
 /// For error texts.
