@@ -14,6 +14,7 @@ mod names;
 mod oneway;
 mod poison;
 mod pools;
+mod pools_faults;
 mod reply_to;
 mod s10_attempts;
 mod s10_delivery;
