@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt::Debug, sync::Arc};
 
-use super::AnyCall;
+use super::{AnyCall, Failure};
 use crate::sync::{Mutex, lock, lock_mut};
 
 /// Room for the place that a call has; calls without a pool have none.
@@ -24,6 +24,12 @@ pub(crate) trait Host: Any + Debug + Send + Sync {
     /// One of them has left because it is over: whether it failed, or `None` if its caller did not wait.
     fn over(&self, call: &dyn AnyCall, failed: Option<bool>);
 
+    /// One of them has not been taken, or may not have been run, and goes elsewhere. It has left already.
+    fn refused(&self, call: &dyn AnyCall, failure: &Failure);
+
+    /// One has left, and nobody will say how it ended. Called where a call is dropped: it takes no lock but its own.
+    fn forgotten(&self);
+
     /// Where it is.
     fn endpoint(&self) -> String;
 }
@@ -40,9 +46,13 @@ impl Seats {
         drop(before);
     }
 
-    /// Gives the place back; false if it was before, or there is none.
-    pub(crate) fn leave(&self) -> bool {
-        lock(&self.0).as_mut().is_some_and(Seat::leave)
+    /// The member did not take the call, or may not have run it: gives its place back.
+    pub(crate) fn refused(&self, call: &dyn AnyCall, failure: &Failure) {
+        let left = |seat: &mut Seat| seat.leave().then(|| seat.host.clone());
+        let host = lock(&self.0).as_mut().and_then(left);
+        if let Some(host) = host {
+            host.refused(call, failure);
+        }
     }
 
     /// The call is over.
@@ -83,6 +93,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.leave();
+        if self.leave() {
+            self.host.forgotten();
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, OnceLock, Weak},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     again::From,
@@ -49,6 +49,8 @@ pub(crate) struct Gate {
     /// Whether a call has come back well.
     reached: AtomicBool,
     state: Mutex<State>,
+    /// A call of a pool waits that may be the first to be sent.
+    kept: Notify,
     this: Weak<Self>,
 }
 
@@ -83,6 +85,15 @@ pub(super) struct Queued {
     pub(super) call: Arc<dyn AnyCall>,
     /// What is known of it, if it is not here for the first time.
     pub(super) tried: Option<Box<Tried>>,
+    /// The member of a pool that has just refused it.
+    pub(super) avoid: Option<ActorId>,
+}
+
+impl Queued {
+    /// Until when it rests.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        self.tried.as_ref()?.not_before()
+    }
 }
 
 impl Gate {
@@ -101,6 +112,7 @@ impl Gate {
             order,
             reached: AtomicBool::new(false),
             state,
+            kept: Notify::new(),
             this: this.clone(),
         })
     }
@@ -233,7 +245,9 @@ impl Gate {
             return self.send(node, route, call);
         }
         if let Finder::Pool(pool) = &self.target.finder {
-            return self.pass_on(&**pool, node, call, None, None);
+            // The clock was read when the call was made, a moment ago.
+            let now = call.head().made.unwrap_or_else(|| node.now());
+            return self.pass_on(&**pool, node, now, Queued { call, tried: None, avoid: None });
         }
         let state = lock(&self.state);
         match &state.route {
@@ -247,7 +261,7 @@ impl Gate {
                 self.refuse(node, &call, &self.unknown_way());
             }
             _ => {
-                self.wait(node, state, Queued { call, tried: None });
+                self.wait(node, state, Queued { call, tried: None, avoid: None });
             }
         }
     }
@@ -257,7 +271,7 @@ impl Gate {
         call.fail(&mut |_| failure.clone());
         let state = lock(&self.state);
         if state.route.is_none() && !state.finding {
-            self.wait(node, state, Queued { call: call.clone(), tried: None });
+            self.wait(node, state, Queued { call: call.clone(), tried: None, avoid: None });
         }
     }
 
@@ -287,13 +301,15 @@ impl Gate {
                 drop(state);
                 return self.refuse(node, &refused.call, &self.unknown_way());
             }
-            self.wait(node, state, Queued { call: refused.call, tried });
+            self.wait(node, state, Queued { call: refused.call, tried, avoid: None });
         }
     }
 
     /// Keeps a call until its pool is ready for it.
     pub(super) fn keep(&self, node: &Node, queued: Queued) {
         self.wait(node, lock(&self.state), queued);
+        // It may be to be sent before those that wait already.
+        self.kept.notify_one();
     }
 
     fn wait(&self, node: &Node, mut state: MutexGuard<'_, State>, queued: Queued) {
@@ -327,7 +343,7 @@ impl Gate {
                     drop(state);
                     return self.refuse(node, &call, tried.told());
                 }
-                self.wait(node, state, Queued { call, tried: Some(tried) });
+                self.wait(node, state, Queued { call, tried: Some(tried), avoid: None });
             }
             Err(failure) => call.fail(&mut |_| failure.clone()),
         }
@@ -425,7 +441,8 @@ impl Gate {
         loop {
             let mut state = lock(&self.state);
             let same = state.route.as_ref().is_some_and(|present| Arc::ptr_eq(present, route));
-            let Some(Queued { call, mut tried }) = (if same { state.queue.pop_front() } else { None }) else {
+            let Some(Queued { call, mut tried, .. }) = (if same { state.queue.pop_front() } else { None })
+            else {
                 return;
             };
             drop(state);
@@ -444,7 +461,7 @@ impl Gate {
                     let detail =
                         format!("the arguments panicked while they were encoded: {}", text_of(&*panic));
                     let failure = Failure::new(FailureKind::Malformed, Delivery::NotDelivered, detail);
-                    fail_queued([Queued { call, tried }], &failure);
+                    fail_queued([Queued { call, tried, avoid: None }], &failure);
                 }
             }
         }
@@ -462,8 +479,10 @@ struct Finding {
 impl Finding {
     async fn let_through(mut self) {
         loop {
-            self.rest().await;
             if let Finder::Pool(pool) = &self.gate.target.finder {
+                // Attempts without pauses leave the thread to others all the same.
+                tokio::task::consume_budget().await;
+                self.rest_of_pool().await;
                 pool.ready().await;
                 self.gate.pass_on_queued(&**pool, &self.node);
                 if self.is_done() {
@@ -472,6 +491,7 @@ impl Finding {
                 }
                 continue;
             }
+            self.rest().await;
             // A way that was found for no service would be compared with none, and further calls would take it.
             if let Some(methods) = self.gate.service() {
                 match self.gate.find(&self.node, methods).await {
@@ -517,16 +537,27 @@ impl Finding {
         }
     }
 
+    /// Waits until one of the calls of a pool is to be sent: they have no order, and none waits for another one's pause.
+    async fn rest_of_pool(&self) {
+        while let Some(until) = self.gate.next_kept().filter(|until| *until > self.node.now()) {
+            tokio::select! {
+                biased;
+                () = self.gate.kept.notified() => {}
+                () = self.node.sleep_until(until) => {}
+            }
+        }
+    }
+
     /// There is no way now: each call waits for the next attempt, or gives up.
     fn not_found(&self, failure: &Failure) {
         let queue = std::mem::take(&mut lock(&self.gate.state).queue);
         let mut again = VecDeque::with_capacity(queue.len());
-        for Queued { call, tried } in queue {
+        for Queued { call, tried, .. } in queue {
             if call.stage() == Stage::Over {
                 continue;
             }
             match self.gate.again(&self.node, &*call, failure.clone(), tried, From::Finding) {
-                Ok(tried) => again.push_back(Queued { call, tried: Some(tried) }),
+                Ok(tried) => again.push_back(Queued { call, tried: Some(tried), avoid: None }),
                 Err(failure) => call.fail(&mut |_| failure.clone()),
             }
         }
@@ -553,7 +584,7 @@ impl Drop for Finding {
 }
 
 fn fail_queued(queue: impl IntoIterator<Item = Queued>, failure: &Failure) {
-    for Queued { call, tried } in queue {
+    for Queued { call, tried, .. } in queue {
         let told = match tried {
             Some(mut tried) => {
                 tried.failed(failure.clone());
@@ -587,7 +618,7 @@ impl Sweep for Gate {
         let mut state = lock(&self.state);
         state.queue.retain(|queued| queued.call.stage() != Stage::Over);
         let (mut expired, mut next) = (Vec::new(), None::<Instant>);
-        for Queued { call, tried } in &state.queue {
+        for Queued { call, tried, .. } in &state.queue {
             match call.head().deadline {
                 Some(deadline) if deadline <= now => {
                     expired.push((call.clone(), tried.as_ref().map(|tried| tried.told().clone())));

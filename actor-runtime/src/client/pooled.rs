@@ -7,10 +7,13 @@
 //! ```
 
 use std::{
+    collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
 };
+
+use tokio::time::Instant;
 
 use super::gate::{Gate, Queued};
 use crate::{
@@ -28,10 +31,11 @@ pub(crate) trait Pooled: fmt::Debug + Send + Sync {
     /// Sends a call, which its caller alone has, to a member.
     fn begin(&self, node: &Node, call: &mut Arc<dyn AnyCall>, client: &Weak<Gate>) -> Passed;
 
-    /// Sends a call to another member; `avoid` is the one that has just refused it.
+    /// Sends a call to a member, now; `avoid` is the one that has just refused it.
     fn pass(
         &self,
         node: &Node,
+        now: Instant,
         call: Arc<dyn AnyCall>,
         tried: &mut Option<Box<Tried>>,
         avoid: Option<ActorId>,
@@ -42,7 +46,7 @@ pub(crate) trait Pooled: fmt::Debug + Send + Sync {
     fn ready(&self) -> BoxFuture<'static, ()>;
 
     /// A member did not take a call, or may not have run it. Gives how many members there are for another attempt.
-    fn refused(&self, from: Option<ActorId>, call: &dyn AnyCall, failure: &Failure) -> usize;
+    fn refused(&self, call: &dyn AnyCall, failure: &Failure) -> usize;
 
     /// Whether calls are for one member and no other.
     fn is_for_one(&self) -> bool;
@@ -70,15 +74,9 @@ impl Gate {
     }
 
     /// Sends a call to a member of the pool, or to another one.
-    pub(super) fn pass_on(
-        &self,
-        pool: &dyn Pooled,
-        node: &Node,
-        call: Arc<dyn AnyCall>,
-        mut tried: Option<Box<Tried>>,
-        avoid: Option<ActorId>,
-    ) {
-        let passed = pool.pass(node, call, &mut tried, avoid, self.this());
+    pub(super) fn pass_on(&self, pool: &dyn Pooled, node: &Node, now: Instant, queued: Queued) {
+        let Queued { call, mut tried, avoid } = queued;
+        let passed = pool.pass(node, now, call, &mut tried, avoid, self.this());
         self.go_on(pool, node, passed, tried);
     }
 
@@ -96,23 +94,23 @@ impl Gate {
                     let failure = Failure::new(FailureKind::Overloaded, Delivery::NotDelivered, detail);
                     return back.fail(&mut |_| failure.clone());
                 }
-                Passed::NotYet(back) => return self.keep(node, Queued { call: back, tried }),
+                Passed::NotYet(back) => return self.keep(node, Queued { call: back, tried, avoid: None }),
                 Passed::Refused(refused, from) => {
                     let Refused { call: back, failure } = refused;
                     match self.elsewhere(pool, node, &*back, failure, tried.take(), from) {
                         Err(failure) => return back.fail(&mut |_| failure.clone()),
-                        Ok(again) if back.head().now => {
+                        Ok((again, _)) if back.head().now => {
                             let failure = again.told().clone();
                             return back.fail(&mut |_| failure.clone());
                         }
-                        Ok(again) if again.not_before().is_some_and(|until| until > node.now()) => {
+                        Ok((again, at_once)) => {
                             pool.again();
-                            return self.keep(node, Queued { call: back, tried: Some(again) });
-                        }
-                        Ok(again) => {
+                            if !at_once {
+                                let queued = Queued { call: back, tried: Some(again), avoid: None };
+                                return self.keep(node, queued);
+                            }
                             tried = Some(again);
-                            pool.again();
-                            passed = pool.pass(node, back, &mut tried, from, self.this());
+                            passed = pool.pass(node, node.now(), back, &mut tried, from, self.this());
                         }
                     }
                 }
@@ -120,7 +118,8 @@ impl Gate {
         }
     }
 
-    /// A call came back from a member.
+    /// A call came back from a member. It is not sent from here: the caller has locks, and the arguments' own code runs when
+    /// they are encoded.
     pub(super) fn refused_by_member(
         &self,
         pool: &dyn Pooled,
@@ -132,32 +131,49 @@ impl Gate {
         let Refused { call, failure } = refused;
         match self.elsewhere(pool, node, &*call, failure, tried, from) {
             Err(failure) => call.fail(&mut |_| failure.clone()),
-            Ok(again) if call.head().now => {
+            Ok((again, _)) if call.head().now => {
                 let failure = again.told().clone();
                 call.fail(&mut |_| failure.clone());
             }
-            Ok(again) if again.not_before().is_some_and(|until| until > node.now()) => {
+            Ok((again, at_once)) => {
                 pool.again();
-                self.keep(node, Queued { call, tried: Some(again) });
-            }
-            Ok(again) => {
-                pool.again();
-                self.pass_on(pool, node, call, Some(again), from);
+                self.keep(node, Queued { call, tried: Some(again), avoid: from.filter(|_| at_once) });
             }
         }
     }
 
-    /// Sends what was kept.
+    /// When the first of the kept calls is to be sent; `None` if one is now, or there is none.
+    pub(super) fn next_kept(&self) -> Option<Instant> {
+        let state = lock(self.state());
+        let live = state.queue.iter().filter(|queued| queued.call.stage() != Stage::Over);
+        // `None` is the least: it comes before each time.
+        live.map(Queued::not_before).min().flatten()
+    }
+
+    /// Sends what was kept and has rested.
     pub(super) fn pass_on_queued(&self, pool: &dyn Pooled, node: &Node) {
+        let now = node.now();
         // Those that come back to wait are for the next time.
-        let kept = std::mem::take(&mut lock(self.state()).queue);
-        for Queued { call, tried } in kept {
+        let rests = |queued: &Queued| {
+            queued.call.stage() != Stage::Over && queued.not_before().is_some_and(|until| until > now)
+        };
+        let due: VecDeque<_> = {
+            let mut state = lock(self.state());
+            let (resting, due) = std::mem::take(&mut state.queue).into_iter().partition(rests);
+            state.queue = resting;
+            due
+        };
+        for queued in due {
+            let call = queued.call.clone();
             if call.stage() == Stage::Over {
                 continue;
             }
-            let sent = AssertUnwindSafe(|| self.pass_on(pool, node, call.clone(), tried, None));
+            let sent = AssertUnwindSafe(|| self.pass_on(pool, node, now, queued));
             if let Err(panic) = catch_unwind(sent) {
-                let detail = format!("the arguments panicked while they were encoded: {}", text_of(&*panic));
+                let detail = format!(
+                    "the arguments panicked while they were encoded, or the pool's balance did: {}",
+                    text_of(&*panic)
+                );
                 let failure = Failure::new(FailureKind::Malformed, Delivery::NotDelivered, detail);
                 call.fail(&mut |_| failure.clone());
             }
@@ -165,7 +181,7 @@ impl Gate {
     }
 
     /// Whether a call that a member did not take, or may not have run, goes to a member once more; else what its caller is
-    /// told.
+    /// told. The flag says that there is no pause before.
     fn elsewhere(
         &self,
         pool: &dyn Pooled,
@@ -174,11 +190,11 @@ impl Gate {
         failure: Failure,
         tried: Option<Box<Tried>>,
         from: Option<ActorId>,
-    ) -> Result<Box<Tried>, Failure> {
+    ) -> Result<(Box<Tried>, bool), Failure> {
         use FailureKind::{
             ConnectionLost, NotFound, Overloaded, SchemaMismatch, Stale, Stopped, Unimplemented, Unreachable,
         };
-        let (head, members) = (call.head(), pool.refused(from, call, &failure));
+        let (head, members) = (call.head(), pool.refused(call, &failure));
         let (kind, delivery) = (failure.kind(), failure.delivery());
         let repeatable = head.method.idempotent || head.number != 0;
         let is_unknown = tried.as_ref().is_some_and(|tried| tried.is_unknown());
@@ -223,7 +239,7 @@ impl Gate {
             %delivery,
             "a call is tried at another member"
         );
-        Ok(tried)
+        Ok((tried, at_once))
     }
 }
 

@@ -108,6 +108,12 @@ pub(super) fn for_key(members: &[Member], key: u64) -> usize {
     free.max_by_key(|(_, member)| weight(member)).map_or(0, |(place, _)| place)
 }
 
+/// Whether a key would be this one's, if it were a member beside those.
+pub(super) fn is_of_key(one: &Member, members: &[Member], key: u64) -> bool {
+    let weight = |member: &Member| mix(key ^ member.hash());
+    members.iter().all(|member| weight(member) <= weight(one))
+}
+
 /// The number of a key, the same in each process.
 pub(super) fn key_of(key: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = Fnv(FNV_OFFSET);

@@ -362,13 +362,14 @@ impl<T: Send + 'static> Stream for Merged<T> {
                     let endpoint = endpoint.clone();
                     if item.is_err() {
                         this.open.remove(place);
-                    } else {
-                        this.next = place + 1;
                     }
+                    this.next = if item.is_err() { place } else { place + 1 };
                     return Poll::Ready(Some((endpoint, item)));
                 }
                 Poll::Ready(None) => {
                     this.open.remove(place);
+                    // Whoever was behind it is there now: none is passed over.
+                    this.next = place;
                 }
                 Poll::Pending => {
                     this.next = place + 1;

@@ -7,7 +7,7 @@
 //!                  Choice: who is called now ──► a call's member
 //! ```
 //!
-//! Lock order: state, then a member's record, then choice. Nothing foreign runs under them.
+//! Lock order: state, then choice, then a member's record. Nothing foreign runs under them.
 
 use std::{
     fmt,
@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     Balance, Ejection, Member, MemberSnapshot, MemberState, PoolEvent, PoolSnapshot,
-    balance::for_key,
+    balance::{for_key, is_of_key},
     eject::{Record, Standing},
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     actor_id::ActorId,
     call::{Delivery, Failure, FailureKind},
     client::Route,
-    names::{ResolveResult, ResolvedEndpoint, unknown},
+    names::{Address, ResolveResult, ResolvedEndpoint, unknown},
     node::AbortOnDrop,
     sync::{Mutex, MutexGuard, Ordering, lock},
 };
@@ -80,6 +80,8 @@ struct State {
     /// Whether the resolver has answered, or failed to.
     known: bool,
     failure: Option<String>,
+    /// Whether nobody follows the resolver any more.
+    ended: bool,
     found: ResolveResult,
     entries: Vec<Entry>,
 }
@@ -91,6 +93,8 @@ struct Entry {
     /// How the registration behaves that is or was there last.
     record: Arc<Mutex<Record>>,
     last: Option<ActorId>,
+    /// How often that registration took no call since it was found.
+    refusals: u32,
 }
 
 enum Place {
@@ -162,8 +166,13 @@ impl Core {
     /// The member for the next call.
     pub(super) fn choose(&self, key: Option<u64>, avoid: Option<ActorId>) -> Option<Member> {
         let mut choice = lock(&self.choice);
-        while let Some(probe) = choice.probes.pop() {
-            if Some(probe.id()) != avoid && lock(&probe.0.record).ask() {
+        // A key is a probe for its own member only.
+        let is_for = |probe: &Member, members: &[Member]| {
+            Some(probe.id()) != avoid && key.is_none_or(|key| is_of_key(probe, members, key))
+        };
+        while let Some(place) = choice.probes.iter().rposition(|probe| is_for(probe, &choice.members)) {
+            let probe = choice.probes.remove(place);
+            if lock(&probe.0.record).ask() {
                 return Some(probe);
             }
         }
@@ -237,6 +246,16 @@ impl Core {
     /// Every endpoint of the resolver's last answer, each actor once, with its member if it can be reached.
     pub(super) fn all(&self) -> Vec<(ResolvedEndpoint, Result<Member, Failure>)> {
         let state = lock(&self.state);
+        // That there is nobody is no answer if nobody knows.
+        let is_known = state.known && state.failure.is_none() && state.found.rejected.is_empty();
+        if state.entries.is_empty() && !is_known {
+            let (known, endpoint) = (state.known, ResolvedEndpoint::new(Address::Loopback(0), &*self.name));
+            drop(state);
+            let detail =
+                format!("the time was over before the members of the pool {:?} were known", self.name);
+            let late = || Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail);
+            return vec![(endpoint, Err(if known { self.nobody() } else { late() }))];
+        }
         let each = state.entries.iter().filter_map(|entry| {
             let way = match &entry.place {
                 Place::Up(member) => Ok(member.clone()),
@@ -302,12 +321,20 @@ impl Core {
                     == (&endpoint.address, &endpoint.name, endpoint.actor)
             };
             let entry = match before.iter().position(same) {
-                Some(place) => before.swap_remove(place),
+                Some(place) => {
+                    let mut entry = before.swap_remove(place);
+                    // What is being reached is not it any more.
+                    if let (Place::Opening { failures }, true) = (&entry.place, entry.endpoint != *endpoint) {
+                        entry.place = Place::Due { failures: *failures };
+                    }
+                    entry
+                }
                 None => Entry {
                     endpoint: endpoint.clone(),
                     place: Place::Due { failures: 0 },
                     record: Arc::default(),
                     last: None,
+                    refusals: 0,
                 },
             };
             state.entries.push(Entry { endpoint: endpoint.clone(), ..entry });
@@ -333,6 +360,14 @@ impl Core {
         if news {
             self.tell(PoolEvent::ResolverFailed { why });
         }
+    }
+
+    /// The membership task was cut off: what is not known now will not be.
+    pub(super) fn not_followed(&self) {
+        lock(&self.state).ended = true;
+        let detail = "the task that follows the resolver was cut off: the runtime of the caller's node ended, or the \
+                      resolver panicked";
+        self.not_resolved(detail.to_owned());
     }
 
     /// The endpoints that are to be reached now.
@@ -375,7 +410,7 @@ impl Core {
             Ok((route, id)) => {
                 let entry = &mut state.entries[place];
                 if entry.last != Some(id) {
-                    (entry.last, entry.record) = (Some(id), Arc::default());
+                    (entry.last, entry.record, entry.refusals) = (Some(id), Arc::default(), 0);
                 }
                 let member = Member::new(route, id, entry.record.clone(), self.this.clone());
                 let endpoint = member.endpoint().clone();
@@ -400,7 +435,16 @@ impl Core {
         let mut state = lock(&self.state);
         let is_it = |entry: &&mut Entry| matches!(&entry.place, Place::Up(member) if member.id() == id);
         let Some(entry) = state.entries.iter_mut().find(is_it) else { return };
-        let before = std::mem::replace(&mut entry.place, Place::Due { failures: 0 });
+        let place = match why.kind() {
+            // A registration that has ended may still have its name: it is found again at once, and takes no call again.
+            FailureKind::Stopped | FailureKind::NotFound | FailureKind::Stale => {
+                let until = self.node.now() + rest(entry.refusals, self.node.random_u64());
+                entry.refusals = entry.refusals.saturating_add(1);
+                Place::Down { failures: entry.refusals, until, why: why.clone() }
+            }
+            _ => Place::Due { failures: 0 },
+        };
+        let before = std::mem::replace(&mut entry.place, place);
         state.part_twins();
         self.publish(state);
         self.changed.notify_one();
@@ -415,10 +459,16 @@ impl Core {
     pub(super) fn eject(&self, id: ActorId, why: &str) {
         let state = lock(&self.state);
         let Some(member) = state.up().find(|member| member.id() == id).cloned() else { return };
+        let standing = lock(&member.0.record).standing;
         let is_out = |member: &&Member| lock(&member.0.record).standing != Standing::In;
-        let others = state.up().filter(|other| other.id() != id).filter(is_out).count();
-        if others >= self.ejection.allowed(state.up().count()) {
-            return;
+        let others = || state.up().filter(|other| other.id() != id).filter(is_out).count();
+        match standing {
+            // Another call was quicker.
+            Standing::Out { .. } => return,
+            // It takes no place that it does not have already.
+            Standing::Probe { .. } => {}
+            Standing::In if others() >= self.ejection.allowed(state.up().count()) => return,
+            Standing::In => {}
         }
         let now = self.node.now();
         let until = lock(&member.0.record).eject(&self.ejection, now);
@@ -450,7 +500,9 @@ impl Core {
         let state = lock(&self.state);
         let mut rested = false;
         for member in state.up() {
-            rested |= lock(&member.0.record).rested(now);
+            let mut record = lock(&member.0.record);
+            // Also one that nobody asks, since its probe was forgotten.
+            rested |= record.rested(now) || record.standing == Standing::Probe { asked: false };
         }
         if rested {
             self.publish(state);
@@ -577,7 +629,7 @@ impl State {
         let untried = |entry: &Entry| {
             matches!(entry.place, Place::Due { failures: 0 } | Place::Opening { failures: 0 })
         };
-        self.known && !self.entries.iter().any(untried)
+        self.ended || self.known && !self.entries.iter().any(untried)
     }
 
     /// Entries whose twin has left are looked for again.

@@ -165,12 +165,21 @@ impl Record {
         back
     }
 
+    /// Whether there is nothing that a good call would change.
+    pub(super) fn is_well(&self) -> bool {
+        self.standing == Standing::In && self.failures == 0
+    }
+
     /// A call failed. True if the member is to be left out now, if that is allowed.
     pub(super) fn failed(&mut self, rules: &Ejection) -> bool {
         self.failures = self.failures.saturating_add(1);
         match self.standing {
             Standing::In => self.failures >= rules.failures,
-            Standing::Probe { .. } => true,
+            // If it is not left out for that, as when it is not there any more, another call is to show.
+            Standing::Probe { .. } => {
+                self.standing = Standing::Probe { asked: false };
+                true
+            }
             Standing::Out { .. } => false,
         }
     }
@@ -219,6 +228,8 @@ const FAR: Duration = Duration::from_secs(86_400 * 365);
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     fn at(millis: u64) -> Instant {
@@ -287,5 +298,97 @@ mod tests {
         assert_eq!(rules.allowed(10), 10);
         let mut record = Record::default();
         assert!(record.eject(&rules, at(0)) > at(1_000_000));
+    }
+
+    /// What may happen to a member.
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        Succeeds,
+        Fails { is_allowed: bool },
+        Asked,
+        Forgotten,
+        Passes(u64),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            Just(Event::Succeeds),
+            any::<bool>().prop_map(|is_allowed| Event::Fails { is_allowed }),
+            Just(Event::Asked),
+            Just(Event::Forgotten),
+            (0..5_000_u64).prop_map(Event::Passes),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens: failures in a row are counted, nobody is out for longer than the longest pause, and one probe
+        /// that goes well after it is enough.
+        #[test]
+        fn nobody_is_out_for_longer_than_a_pause_and_a_probe(events in vec(event(), 0..60), failures in 1..5_u32) {
+            let rules = Ejection::default().failures(failures).pauses(Duration::from_secs(1), Duration::from_secs(4));
+            let (mut record, mut now, mut in_a_row) = (Record::default(), 0, 0);
+            for event in events {
+                match event {
+                    Event::Succeeds => {
+                        in_a_row = 0;
+                        record.succeeded(at(now));
+                        let is_probe = matches!(record.standing, Standing::Probe { .. });
+                        prop_assert!(!is_probe);
+                    }
+                    Event::Fails { is_allowed } => {
+                        in_a_row += 1;
+                        let before = record.standing;
+                        let is_enough = record.failed(&rules);
+                        prop_assert_eq!(is_enough, match before {
+                            Standing::In => in_a_row >= failures,
+                            Standing::Probe { .. } => true,
+                            Standing::Out { .. } => false,
+                        });
+                        if is_enough && is_allowed {
+                            let pause = record.eject(&rules, at(now)) - at(now);
+                            prop_assert!(pause >= Duration::from_secs(1) && pause <= Duration::from_secs(4));
+                        }
+                    }
+                    Event::Asked => prop_assert_eq!(
+                        matches!(record.standing, Standing::Probe { asked: false }),
+                        record.ask()
+                    ),
+                    Event::Forgotten => record.unanswered(),
+                    Event::Passes(millis) => {
+                        now += millis;
+                        record.rested(at(now));
+                    }
+                }
+            }
+            // A probe that is under way ends, one way or another.
+            record.unanswered();
+            now += 4_000;
+            record.rested(at(now));
+            if record.standing != Standing::In {
+                prop_assert!(record.ask() && record.succeeded(at(now)));
+            }
+            record.succeeded(at(now));
+            prop_assert!(record.is_well());
+        }
+
+        /// As many may be out as the share says, and of any times the slow ones are few.
+        #[test]
+        fn outliers_are_much_slower_than_half_of_the_others(times in vec(0..100_000_u64, 0..20), slower in 1.0..10.0_f64) {
+            let rules = Ejection::default().slower(slower);
+            let times: Vec<Duration> = times.into_iter().map(Duration::from_micros).collect();
+            let slow = rules.outliers(&times);
+            prop_assert!(slow.len() <= times.len() / 2);
+            for place in slow {
+                let limit = times[place].div_f64(slower).min(times[place].saturating_sub(NOTICEABLE));
+                let quicker = times.iter().filter(|time| **time <= limit).count();
+                prop_assert!(quicker * 2 >= times.len(), "{quicker} of {times:?}");
+            }
+        }
+
+        #[test]
+        fn a_share_of_the_members_is_no_more_than_that(members in 0..10_000_usize, share in 0.0..=1.0_f64) {
+            let allowed = Ejection::default().share(share).allowed(members);
+            prop_assert!(allowed as f64 <= members as f64 * share && allowed <= members);
+        }
     }
 }

@@ -86,7 +86,7 @@ impl Member {
         self.0.id
     }
 
-    /// Where it is, and what was registered with it.
+    /// Where it is, and what was registered with it, as the resolver said when it was reached.
     pub fn endpoint(&self) -> &ResolvedEndpoint {
         &self.0.endpoint
     }
@@ -145,6 +145,12 @@ impl Member {
         self.0.calls.store(self.0.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.0.clone()
     }
+
+    /// Takes a call that was elsewhere before, from now on.
+    pub(super) fn enter_later(&self, now: Instant) -> Arc<dyn Host> {
+        drop(self.enter());
+        Arc::new(Later { member: self.0.clone(), since: now })
+    }
 }
 
 impl Inner {
@@ -158,23 +164,23 @@ impl Inner {
     }
 
     /// A call was answered.
-    fn answered(&self, call: &dyn AnyCall) {
+    fn answered(&self, since: Option<Instant>) {
         // A count that two threads lose does no harm here either.
         let before = self.answered.load(Ordering::Relaxed);
         self.answered.store(before.wrapping_add(1), Ordering::Relaxed);
         let all = before < EACH.max(u64::from(ENOUGH)) || self.latency.load(Ordering::Relaxed) > SHORT;
         if all || before.is_multiple_of(EACH) || self.troubled.load(Ordering::Relaxed) {
-            self.look_at(call);
+            self.look_at(since);
         }
     }
 
     /// Learns from an answer what the clock says of it.
     #[cold]
-    fn look_at(&self, call: &dyn AnyCall) {
+    fn look_at(&self, since: Option<Instant>) {
         let Some(core) = self.core.upgrade() else { return };
         let now = core.node.now();
-        if let Some(made) = call.head().made {
-            self.took(now.saturating_duration_since(made));
+        if let Some(since) = since {
+            self.took(now.saturating_duration_since(since));
         }
         self.succeeded(now);
     }
@@ -184,9 +190,10 @@ impl Inner {
         if !self.troubled.load(Ordering::Relaxed) {
             return;
         }
-        self.troubled.store(false, Ordering::Relaxed);
         let mut record = lock(&self.record);
         let is_back = record.succeeded(now);
+        // Who is out while a call ends well is still to come back by another one.
+        self.troubled.store(!record.is_well(), Ordering::Relaxed);
         drop(record);
         if is_back && let Some(core) = self.core.upgrade() {
             core.is_back(self.id);
@@ -197,8 +204,11 @@ impl Inner {
     pub(super) fn failed(&self, why: &str) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let Some(core) = self.core.upgrade() else { return };
+        let mut record = lock(&self.record);
+        let enough = record.failed(core.ejection());
+        // Under the lock: a call that ends well meanwhile does not undo it.
         self.troubled.store(true, Ordering::Relaxed);
-        let enough = lock(&self.record).failed(core.ejection());
+        drop(record);
         if enough {
             core.eject(self.id, why);
         }
@@ -222,6 +232,7 @@ impl Inner {
     }
 }
 
+/// A member, for the calls that come to it first.
 impl Host for Inner {
     fn leave(&self) {
         self.outstanding.fetch_sub(1, Ordering::Relaxed);
@@ -229,15 +240,62 @@ impl Host for Inner {
 
     fn over(&self, call: &dyn AnyCall, failed: Option<bool>) {
         self.leave();
+        self.learn(call, failed, call.head().made);
+    }
+
+    fn refused(&self, call: &dyn AnyCall, failure: &Failure) {
+        self.refuse(call, failure, call.head().made);
+    }
+
+    fn forgotten(&self) {
+        lock(&self.record).unanswered();
+    }
+
+    fn endpoint(&self) -> String {
+        self.endpoint.to_string()
+    }
+}
+
+/// A member, for a call that was elsewhere before: what it took there is not this one's.
+#[derive(Debug)]
+struct Later {
+    member: Arc<Inner>,
+    since: Instant,
+}
+
+impl Host for Later {
+    fn leave(&self) {
+        self.member.leave();
+    }
+
+    fn over(&self, call: &dyn AnyCall, failed: Option<bool>) {
+        self.member.leave();
+        self.member.learn(call, failed, Some(self.since));
+    }
+
+    fn refused(&self, call: &dyn AnyCall, failure: &Failure) {
+        self.member.refuse(call, failure, Some(self.since));
+    }
+
+    fn forgotten(&self) {
+        self.member.forgotten();
+    }
+
+    fn endpoint(&self) -> String {
+        self.member.endpoint()
+    }
+}
+
+impl Inner {
+    /// A call that was here since then is over: whether it failed, or `None` if its caller has left.
+    fn learn(&self, call: &dyn AnyCall, failed: Option<bool>, since: Option<Instant>) {
         match failed {
-            Some(false) => self.answered(call),
+            Some(false) => self.answered(since),
             Some(true) => match call.peek() {
-                Err(failure) if is_to_blame(&failure) => {
+                Err(failure) if self.is_to_blame(&failure, call, since) => {
                     self.failed(&failure.to_string());
-                    if failure.kind() == FailureKind::ConnectionLost
-                        && let Some(core) = self.core.upgrade()
-                    {
-                        core.lost(self.id, &failure);
+                    if failure.kind() == FailureKind::ConnectionLost {
+                        self.lose(&failure);
                     }
                 }
                 _ => self.unanswered(),
@@ -246,21 +304,40 @@ impl Host for Inner {
         }
     }
 
-    fn endpoint(&self) -> String {
-        self.endpoint.to_string()
+    /// A call that was here since then came back. This may be a member that was lost by another call: the call may have been
+    /// its probe.
+    fn refuse(&self, call: &dyn AnyCall, failure: &Failure, since: Option<Instant>) {
+        use FailureKind::{ConnectionLost, NotFound, Stale, Stopped, Unreachable};
+        if self.is_to_blame(failure, call, since) {
+            self.failed(&failure.to_string());
+        } else {
+            self.unanswered();
+        }
+        if matches!(failure.kind(), ConnectionLost | NotFound | Stale | Stopped | Unreachable) {
+            self.lose(failure);
+        }
     }
-}
 
-/// Whether a failure says something against the member where it happened.
-pub(super) fn is_to_blame(failure: &Failure) -> bool {
-    use FailureKind::{ConnectionLost, DeadlineExceeded, Internal, Overloaded, Panicked, Unreachable};
-    // Time that passed before the call was there is not the member's.
-    let was_there = failure.kind() != DeadlineExceeded || failure.delivery() != Delivery::NotDelivered;
-    was_there
-        && matches!(
-            failure.kind(),
-            ConnectionLost | DeadlineExceeded | Internal | Overloaded | Panicked | Unreachable
-        )
+    fn lose(&self, why: &Failure) {
+        if let Some(core) = self.core.upgrade() {
+            core.lost(self.id, why);
+        }
+    }
+
+    /// Whether a failure says something against the member.
+    fn is_to_blame(&self, failure: &Failure, call: &dyn AnyCall, since: Option<Instant>) -> bool {
+        use FailureKind::{ConnectionLost, DeadlineExceeded, Internal, Overloaded, Panicked, Unreachable};
+        match failure.kind() {
+            // Who is busy with something else does not begin. Time that passed before the call was there is not the member's.
+            DeadlineExceeded if failure.delivery() == Delivery::NotDelivered => {
+                let (Some(since), Some(core)) = (since, self.core.upgrade()) else { return false };
+                let before = since.saturating_duration_since(call.head().made.unwrap_or(since));
+                core.node.now().saturating_duration_since(since) > before
+            }
+            ConnectionLost | DeadlineExceeded | Internal | Overloaded | Panicked | Unreachable => true,
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Debug for Inner {

@@ -6,9 +6,16 @@
 //!                                  └── lost, by a call
 //! ```
 
-use std::sync::{Arc, Weak};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak},
+};
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{
+    StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use tokio::time::Instant;
 
 use super::core::Core;
@@ -16,7 +23,8 @@ use crate::{
     Node,
     call::Failure,
     client::{Route, Whom},
-    names::{BoxFuture, BoxStream, ResolveError, ResolveResult, ResolvedEndpoint, Resolver},
+    names::{BoxFuture, BoxStream, ResolveResult, ResolvedEndpoint, Resolver},
+    panics::text_of,
     service::Method,
 };
 
@@ -26,17 +34,20 @@ pub(super) struct Wanted {
     pub(super) methods: &'static [&'static Method],
 }
 
-type Views = BoxStream<'static, Result<ResolveResult, ResolveError>>;
+type Views = BoxStream<'static, Result<ResolveResult, String>>;
 type Opened = (ResolvedEndpoint, Result<Route, Failure>);
 
 /// Follows the resolver until the pool is gone.
 pub(super) async fn follow(pool: Weak<Core>, node: Node, name: Arc<str>, wanted: Wanted) {
+    let _cut_off = Following(pool.clone());
     let Wanted { resolver, methods } = wanted;
-    let mut views: Option<Views> = Some(resolver.watch(node.namespace(), &name));
+    let mut views: Option<Views> = Some(watch(&*resolver, &node, &name));
     let mut opening = FuturesUnordered::<BoxFuture<'static, Opened>>::new();
-    let patience = node.now() + node.config().default_timeout;
+    let patience = node.after(node.config().default_timeout);
     let (mut answered, mut judge_at, mut watch_at) = (false, None::<Instant>, None::<Instant>);
     loop {
+        // A resolver that always has something to say leaves the thread to others all the same.
+        tokio::task::consume_budget().await;
         let Some(core) = pool.upgrade() else { return };
         let now = node.now();
         let judge = judge_at.is_some_and(|at| at <= now);
@@ -50,7 +61,7 @@ pub(super) async fn follow(pool: Weak<Core>, node: Node, name: Arc<str>, wanted:
             core.not_resolved(format!("{resolver:?} gave no answer within {waited:?}"));
         }
         if watch_at.is_some_and(|at| at <= now) {
-            (views, watch_at) = (Some(resolver.watch(node.namespace(), &name)), None);
+            (views, watch_at) = (Some(watch(&*resolver, &node, &name)), None);
         }
         for endpoint in core.due(now) {
             opening.push(Box::pin(open(node.clone(), name.clone(), endpoint, methods)));
@@ -73,8 +84,12 @@ pub(super) async fn follow(pool: Weak<Core>, node: Node, name: Arc<str>, wanted:
             }
         };
         tokio::select! {
-            // In this order, so that a simulated run repeats.
+            // In this order, so that a simulated run repeats, and a resolver that talks without end holds up nobody.
             biased;
+            Some((endpoint, opened)) = opening.next() => {
+                let Some(core) = pool.upgrade() else { return };
+                core.opened(&endpoint, opened);
+            }
             view = view => {
                 let Some(core) = pool.upgrade() else { return };
                 match view {
@@ -84,18 +99,39 @@ pub(super) async fn follow(pool: Weak<Core>, node: Node, name: Arc<str>, wanted:
                     }
                     Some(Err(error)) => {
                         answered = true;
-                        core.not_resolved(error.to_string());
+                        core.not_resolved(error);
                     }
                     // Nothing more will change, or the backend went away: it is asked again now and then.
                     None => (views, watch_at) = (None, Some(node.now() + WATCH_AGAIN)),
                 }
             }
-            Some((endpoint, opened)) = opening.next() => {
-                let Some(core) = pool.upgrade() else { return };
-                core.opened(&endpoint, opened);
-            }
             () = changed => {}
             () = wake => {}
+        }
+    }
+}
+
+/// What the resolver says from now on. That it panics is a failure, and the end.
+fn watch(resolver: &dyn Resolver, node: &Node, name: &str) -> Views {
+    let panicked = |panic: Box<dyn Any + Send>| format!("it panicked: {}", text_of(&*panic));
+    let views = match catch_unwind(AssertUnwindSafe(|| resolver.watch(node.namespace(), name))) {
+        Ok(views) => views,
+        Err(panic) => return stream::iter([Err(panicked(panic))]).boxed(),
+    };
+    let views = AssertUnwindSafe(views).catch_unwind().map(move |view| match view {
+        Ok(view) => view.map_err(|error| error.to_string()),
+        Err(panic) => Err(panicked(panic)),
+    });
+    views.boxed()
+}
+
+/// However the task ends, nobody waits for it afterwards.
+struct Following(Weak<Core>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(core) = self.0.upgrade() {
+            core.not_followed();
         }
     }
 }

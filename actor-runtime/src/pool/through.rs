@@ -5,14 +5,13 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use super::{
-    core::Core,
-    member::{Member, is_to_blame},
-};
+use tokio::time::Instant;
+
+use super::{core::Core, member::Member};
 use crate::{
     Node,
     actor_id::ActorId,
-    call::{AnyCall, Failure, FailureKind, Refused, Seat, Tried},
+    call::{AnyCall, Failure, Refused, Seat, Tried},
     client::{Gate, Passed, Pooled},
     names::BoxFuture,
     sync::{AtomicU64, Ordering},
@@ -81,7 +80,10 @@ impl Pooled for Through {
     fn begin(&self, node: &Node, call: &mut Arc<dyn AnyCall>, client: &Weak<Gate>) -> Passed {
         let member =
             if matches!(self.aim, Aim::Anyone) { self.core.in_turn() } else { self.aimed_at(&**call, None) };
-        let Some(member) = member else { return self.nobody(call.clone()) };
+        let Some(member) = member else {
+            let now = call.head().made.unwrap_or_else(|| node.now());
+            return self.pass(node, now, call.clone(), &mut None, None, client);
+        };
         let made = match Arc::get_mut(call) {
             _ if self.is_for_one() => call.head().made,
             Some(call) => {
@@ -106,17 +108,20 @@ impl Pooled for Through {
     fn pass(
         &self,
         node: &Node,
+        now: Instant,
         call: Arc<dyn AnyCall>,
         tried: &mut Option<Box<Tried>>,
         avoid: Option<ActorId>,
         client: &Weak<Gate>,
     ) -> Passed {
-        let Some(member) = self.choose(&*call, tried.as_deref(), avoid) else { return self.nobody(call) };
+        let choose = || self.choose(&*call, tried.as_deref(), avoid);
+        // Once more: one may have come before it was known that there is none.
+        let Some(member) = choose().or_else(|| self.core.view().settled.then(choose).flatten()) else {
+            return self.nobody(call);
+        };
         if !self.is_for_one() {
-            call.head().seats.change(Seat::at(member.enter()));
+            call.head().seats.change(Seat::at(member.enter_later(now)));
         }
-        // The clock was read when the call was made, a moment ago.
-        let now = call.head().made.filter(|_| tried.is_none()).unwrap_or_else(|| node.now());
         let client = || -> Weak<dyn Reroute> { client.clone() };
         match member.0.route.send(node, call, now, tried, None, client) {
             Ok(()) => Passed::Sent,
@@ -129,21 +134,8 @@ impl Pooled for Through {
         Box::pin(async move { core.wait_for(|view| view.settled).await })
     }
 
-    fn refused(&self, from: Option<ActorId>, call: &dyn AnyCall, failure: &Failure) -> usize {
-        use FailureKind::{ConnectionLost, NotFound, Stale, Stopped, Unreachable};
-        let left = call.head().seats.leave();
-        if let Some(id) = from.filter(|_| left) {
-            if let Some(member) = self.core.find(id) {
-                if is_to_blame(failure) {
-                    member.0.failed(&failure.to_string());
-                } else {
-                    member.0.unanswered();
-                }
-            }
-            if matches!(failure.kind(), ConnectionLost | NotFound | Stale | Stopped | Unreachable) {
-                self.core.lost(id, failure);
-            }
-        }
+    fn refused(&self, call: &dyn AnyCall, failure: &Failure) -> usize {
+        call.head().seats.refused(call, failure);
         if self.is_for_one() { 0 } else { self.core.callable() }
     }
 

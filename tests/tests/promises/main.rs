@@ -14,6 +14,8 @@ mod names;
 mod oneway;
 mod poison;
 mod pools;
+mod pools_faults;
+mod pools_random;
 mod reply_to;
 mod s10_attempts;
 mod s10_delivery;
