@@ -122,7 +122,7 @@ async fn leave_out_the_second(pool: &ActorPool<WorkerClient>) {
 async fn numbers(pool: &ActorPool<WorkerClient>, calls: usize) -> BTreeMap<u32, u32> {
     let mut seen = BTreeMap::new();
     for _ in 0..calls {
-        *seen.entry(pool.call().who().await.unwrap()).or_default() += 1;
+        *seen.entry(pool.call().who().await.expect("it answers")).or_default() += 1;
     }
     seen
 }

@@ -463,8 +463,7 @@ async fn go(seed: u64, counts: &mut BTreeMap<String, u64>) -> Vec<String> {
         }
         Err(_) => run.wrong("the pool was dropped, and something holds it".into()),
     }
-    let wrong = std::mem::take(&mut *lock(&run.wrong));
-    wrong
+    std::mem::take(&mut *lock(&run.wrong))
 }
 
 #[test]
