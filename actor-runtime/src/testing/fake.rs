@@ -75,6 +75,8 @@ pub struct Fake<S, F> {
     service: PhantomData<fn() -> S>,
 }
 
+// A mistake of a user is not mended by being this.
+#[diagnostic::do_not_recommend]
 impl<S: Service, F: FnMut(S::Request) -> S::Response + Send + 'static> Actor for Fake<S, F> {
     type Services = Faked<S>;
 }
@@ -115,6 +117,7 @@ fn refused(panic: Box<dyn Any + Send>) -> Failure {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Service, F: FnMut(S::Request) -> S::Response + Send + 'static> Services<Fake<S, F>> for Faked<S> {
     const CHECKED: () = ();
     const NAMES: &'static [&'static str] = &[S::NAME];
