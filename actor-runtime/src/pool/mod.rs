@@ -224,7 +224,8 @@ impl<C: ServiceClient> ActorPool<C> {
     }
 
     /// What happens to the pool from now on. A reader that is more than 256 events behind gets
-    /// [`PoolEvent::Missed`] in place of the oldest ones. The stream ends with the pool.
+    /// [`PoolEvent::Missed`] in place of the oldest ones. The stream ends with the pool. An event is told a moment after it has
+    /// happened: one that a [`wait_for_size`](Self::wait_for_size) has waited for may come after that.
     pub fn events(&self) -> impl Stream<Item = PoolEvent> + Send + Unpin + use<C> {
         let receiver = self.part.as_ref().ok().map(|part| part.core.subscribe());
         stream::unfold(receiver, |receiver| async {
