@@ -118,7 +118,7 @@ pub use group::{Group, GroupBuilder, GroupError};
 pub use layer::{Interest, Layer, LayerCall, Next, OutgoingCall, Side};
 pub use names::{
     Address, AddressError, BoxFuture, BoxStream, DialPolicy, FixedResolver, Namespace, NamespaceError,
-    ResolveError, ResolveResult, ResolvedEndpoint, Resolver, default_namespace,
+    ResolveError, ResolveResult, ResolvedEndpoint, Resolver, Staleness, default_namespace,
 };
 pub use node::{BlockingNode, Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
 pub use pool::{ActorPool, BroadcastFuture, CallResult};

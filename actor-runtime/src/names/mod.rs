@@ -22,4 +22,6 @@ pub(crate) use directory::{Directory, LocalResolver, is_reserved};
 pub use fixed::FixedResolver;
 pub use namespace::{Namespace, NamespaceError, default_namespace};
 pub(crate) use refusal::{elsewhere, stale, unknown};
-pub use resolver::{BoxFuture, BoxStream, ResolveError, ResolveResult, ResolvedEndpoint, Resolver};
+pub use resolver::{
+    BoxFuture, BoxStream, ResolveError, ResolveResult, ResolvedEndpoint, Resolver, Staleness,
+};

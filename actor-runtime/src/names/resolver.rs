@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use futures::Stream;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,32 @@ pub struct ResolveResult {
     pub rejected: Vec<String>,
     /// Other names that exist, if the resolver knows and nothing has the one that was asked for. For error texts.
     pub known: Vec<String>,
+    /// Set if this is an earlier answer, because the resolver cannot ask at the moment.
+    pub stale: Option<Staleness>,
+}
+
+/// An answer is an earlier one: what was asked for could not be asked again since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Staleness {
+    /// How long ago the answer was last known to be right. In a result of [`Resolver::watch`], when that was told.
+    pub age: Duration,
+    /// What is in the way.
+    pub reason: String,
+}
+
+impl Staleness {
+    /// The last good answer is this old, and this is why there is no newer one.
+    pub fn new(age: Duration, reason: impl Into<String>) -> Self {
+        Self { age, reason: reason.into() }
+    }
+}
+
+/// `12.5s old: connection refused`.
+impl fmt::Display for Staleness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1?} old: {}", self.age, self.reason)
+    }
 }
 
 impl ResolveResult {

@@ -1,0 +1,16 @@
+//! Finds the actors of [`actor_runtime`] through what a cluster has already.
+//!
+//! Every resolver follows its backend with one task a question, and answers from what it heard last. While the backend cannot
+//! be asked, the last good answer is served, and says its age and what is in the way
+//! ([`ResolveResult::stale`](actor_runtime::ResolveResult::stale)); [`ViewOptions`] says for how long, and how the backend is
+//! tried again.
+
+mod cached;
+mod clock;
+#[cfg(feature = "_http")]
+mod http;
+mod sync;
+mod view;
+
+pub use cached::CachedResolver;
+pub use view::ViewOptions;
