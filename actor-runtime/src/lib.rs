@@ -106,7 +106,7 @@ mod trust;
 mod watch;
 
 pub use actor::{Actor, ActorHandle, Counts, Ended, FailedCall, Health, Overflow, Stuck, StuckTurn};
-pub use actor_id::{ActorId, NodeId};
+pub use actor_id::{ActorId, IdError, NodeId};
 pub use actor_macros::{actor_service, main, message, test};
 pub use call::{
     CallError, CallOptions, Caller, Delivery, Failure, FailureKind, Hop, MalformedMetadata, Metadata,
@@ -117,8 +117,9 @@ pub use context::{ActorContext, Cancelled, NoContext, current_ctx};
 pub use group::{Group, GroupBuilder, GroupError};
 pub use layer::{Interest, Layer, LayerCall, Next, OutgoingCall, Side};
 pub use names::{
-    Address, AddressError, BoxFuture, BoxStream, DialPolicy, FixedResolver, Namespace, NamespaceError,
-    ResolveError, ResolveResult, ResolvedEndpoint, Resolver, Staleness, default_namespace,
+    Address, AddressError, AnnounceError, Announcement, BoxFuture, BoxStream, DialPolicy, FixedResolver,
+    Namespace, NamespaceError, Registrar, ResolveError, ResolveResult, ResolvedEndpoint, Resolver, Staleness,
+    Wanted, default_namespace,
 };
 pub use node::{BlockingNode, Config, LocalCalls, Node, NodeBuilder, NodeError, Task, TaskError};
 pub use pool::{ActorPool, BroadcastFuture, CallResult};

@@ -13,6 +13,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use tokio::sync::watch;
 
 use super::{
     Address, BoxFuture, BoxStream, Namespace, ResolveError, ResolveResult, ResolvedEndpoint, Resolver,
@@ -29,6 +30,8 @@ use crate::{
 pub(crate) struct Directory {
     namespace: Namespace,
     state: Mutex<State>,
+    /// Counts what changes for those who announce the actors.
+    changes: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -56,7 +59,39 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 
 impl Directory {
     pub(crate) fn new(namespace: Namespace) -> Self {
-        Self { namespace, state: Mutex::default() }
+        Self { namespace, state: Mutex::default(), changes: watch::Sender::default() }
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Tells of each change of what others can call here.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// How many changes there were.
+    pub(crate) fn version(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
+    /// Says that something has changed.
+    pub(crate) fn touch(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// What others can call here, and whether that is nothing for ever.
+    pub(crate) fn announceable(&self) -> (Vec<ResolvedEndpoint>, bool) {
+        let state = lock(&self.state);
+        let (address, closed) = (state.address.clone().filter(|_| !state.draining), state.closed);
+        let actors: Vec<_> =
+            state.actors.iter().map(|(name, target)| (name.clone(), target.clone())).collect();
+        drop(state);
+        let Some(address) = address else { return (Vec::new(), closed) };
+        let running = actors.iter().filter(|(_, target)| !target.is_closed());
+        let endpoints = running.map(|(name, target)| endpoint(address.clone(), name, &**target));
+        (endpoints.collect(), closed)
     }
 
     /// Where the node listens.
@@ -72,6 +107,8 @@ impl Directory {
             state.address = Some(address);
             state.draining = false;
         }
+        drop(state);
+        self.touch();
         free
     }
 
@@ -80,7 +117,10 @@ impl Directory {
         let mut state = lock(&self.state);
         state.address.take_if(|present| present == address)?;
         let actors = std::mem::take(&mut state.actors).into_values();
-        Some(actors.chain(std::mem::take(&mut state.own).into_values()).collect())
+        let left = actors.chain(std::mem::take(&mut state.own).into_values()).collect();
+        drop(state);
+        self.touch();
+        Some(left)
     }
 
     /// An actor has ended. It keeps its name until another one has it, or until many have ended after it.
@@ -97,6 +137,7 @@ impl Directory {
         });
         drop(state);
         drop(forgotten);
+        self.touch();
     }
 
     /// The node is gone: nobody has a name, nor gets one any more. Names know their actors, and these their node.
@@ -104,14 +145,25 @@ impl Directory {
         let mut state = lock(&self.state);
         state.closed = true;
         let actors = std::mem::take(&mut state.actors).into_values();
-        actors.chain(std::mem::take(&mut state.own).into_values()).collect()
+        let left = actors.chain(std::mem::take(&mut state.own).into_values()).collect();
+        drop(state);
+        self.touch();
+        left
     }
 
     /// The node is about to leave; gives what is registered.
     pub(crate) fn drain(&self) -> Vec<Arc<dyn Target>> {
         let mut state = lock(&self.state);
         state.draining = true;
-        state.actors.values().cloned().collect()
+        let actors = state.actors.values().cloned().collect();
+        drop(state);
+        self.touch();
+        actors
+    }
+
+    /// Whether the program has dropped the node.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
     }
 
     /// Whether nobody gets a name any more.
@@ -148,6 +200,7 @@ impl Directory {
                 let replaced = state.actors.insert(name, target);
                 drop(state);
                 drop(replaced);
+                self.touch();
                 Ok(())
             }
         }
@@ -156,11 +209,16 @@ impl Directory {
     /// Gives a name to an actor, in place of the one that has it, if one does. That one is given back.
     pub(crate) fn replace(&self, name: Arc<str>, target: Arc<dyn Target>) -> Option<Arc<dyn Target>> {
         let mut state = lock(&self.state);
-        if state.closed { None } else { state.actors.insert(name, target) }
+        let replaced = if state.closed { None } else { state.actors.insert(name, target) };
+        drop(state);
+        self.touch();
+        replaced
     }
 
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<dyn Target>> {
-        lock(&self.state).actors.remove(name)
+        let removed = lock(&self.state).actors.remove(name);
+        self.touch();
+        removed
     }
 
     /// What calls to this name go to.
@@ -245,6 +303,15 @@ impl Target for Only {
     }
 }
 
+/// An actor as others are to see it.
+fn endpoint(address: Address, name: &str, target: &dyn Target) -> ResolvedEndpoint {
+    let mut endpoint = ResolvedEndpoint::new(address, name);
+    endpoint.actor = Some(target.id());
+    let metadata = target.metadata().into_iter().flat_map(Metadata::iter);
+    endpoint.metadata = metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    endpoint
+}
+
 /// Resolves to the actors of one node: what a node resolves with unless it is told otherwise.
 #[derive(Clone)]
 pub(crate) struct LocalResolver(pub(crate) Weak<Directory>);
@@ -258,12 +325,7 @@ impl LocalResolver {
             Some(target) => {
                 // A node that does not listen has no address that others could use either.
                 let address = directory.address().unwrap_or(Address::Loopback(0));
-                let mut endpoint = ResolvedEndpoint::new(address, name);
-                endpoint.actor = Some(target.id());
-                let metadata = target.metadata().into_iter().flat_map(Metadata::iter);
-                endpoint.metadata =
-                    metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-                result.endpoints.push(endpoint);
+                result.endpoints.push(endpoint(address, name, &*target));
             }
             None => {
                 let known = directory.names().into_iter();

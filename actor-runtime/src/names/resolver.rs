@@ -121,8 +121,10 @@ pub struct ResolvedEndpoint {
     #[serde(deserialize_with = "text::<MAX_NAME, _>")]
     pub name: String,
     /// Which registration it is, if the resolver knows.
+    #[serde(default)]
     pub actor: Option<ActorId>,
     /// What was registered with it.
+    #[serde(default)]
     pub metadata: BTreeMap<String, String>,
 }
 

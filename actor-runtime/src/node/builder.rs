@@ -159,6 +159,7 @@ impl NodeBuilder {
             sweeper,
             timers: OnceLock::new(),
             resolver: Mutex::new(self.resolver),
+            announcing: Mutex::default(),
             extensions: Mutex::default(),
             local_calls: self.local_calls,
             methods: MethodTables::default(),

@@ -48,7 +48,7 @@ use crate::{
     actor_id::{ActorId, Instance, NodeId},
     call::{Failure, StopReason},
     layer::Layers,
-    names::{DialPolicy, Directory, Resolver},
+    names::{Announcing, DialPolicy, Directory, Registrar, Resolver, Waiter},
     service::MethodTables,
     stream::running::Producers,
     supervise::Posts,
@@ -140,6 +140,8 @@ struct Inner {
     /// The timers of its actors, and the task that fires them; made when the first one is set.
     timers: OnceLock<(Arc<Driver>, AbortOnDrop)>,
     resolver: Mutex<Option<Arc<dyn Resolver>>>,
+    /// The task that has the node's actors announced.
+    announcing: Mutex<Option<Announcing>>,
     extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     local_calls: LocalCalls,
     methods: MethodTables,
@@ -249,6 +251,22 @@ impl Node {
         let replaced = lock(&self.inner.resolver).replace(Arc::new(resolver));
         // Not under the lock: its `Drop` is the user's.
         drop(replaced);
+    }
+
+    /// Has the named actors of this node's server announced from now on, by a task of the node's; see
+    /// [`ActorServer::announced`](crate::ActorServer::announced). A registrar that was set before withdraws what it has
+    /// announced.
+    pub fn set_registrar(&self, registrar: impl Registrar) {
+        let announcing = Announcing::start(self, Arc::new(registrar));
+        let replaced = lock(&self.inner.announcing).replace(announcing);
+        if let Some(replaced) = replaced {
+            replaced.replace(self);
+        }
+    }
+
+    /// What waits for the node's announcements, if it makes any.
+    pub(crate) fn announcements(&self) -> Option<Waiter> {
+        lock(&self.inner.announcing).as_ref().map(Announcing::waiter)
     }
 
     /// Adds a value for handlers to find by its type with

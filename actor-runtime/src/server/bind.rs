@@ -6,7 +6,7 @@ use crate::{
     actor_id::ActorId,
     call::{StopReason, Target},
     context::{ActorContext, with_current},
-    names::{Address, AddressError, Resolver},
+    names::{Address, AddressError, AnnounceError, Resolver},
     node::{LocalCalls, current},
     server::RegisterError,
     sync::{Mutex, lock},
@@ -274,6 +274,19 @@ impl ActorServer {
         let Some(target) = self.node.directory().remove(name) else { return false };
         retire(&self.node, &*target, StopReason::Unregistered).await;
         true
+    }
+
+    /// Waits until the node's registrar has announced what is registered here now, and withdrawn what is not; for
+    /// [`Config::default_timeout`](crate::Config) at the longest.
+    ///
+    /// # Errors
+    /// [`AnnounceError`]: the registrar is late and goes on trying, there is none, or it was replaced.
+    ///
+    /// # Cancel safety
+    /// The future can be dropped; the registrar goes on.
+    pub async fn announced(&self) -> Result<(), AnnounceError> {
+        let announcements = self.node.announcements().ok_or(AnnounceError::NoRegistrar)?;
+        announcements.announced(&self.node, self.node.after(self.node.config().default_timeout)).await
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -40,7 +40,7 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 impl ActorServer {
     /// Ends the server: no new calls are taken, what is queued is run, then the actors end. After `grace` what is left
     /// is ended at its next await; its callers get [`Stopped`](crate::FailureKind::Stopped). Returns after
-    /// `grace` and half a second at the latest. Until then the server can be asked how it goes
+    /// `grace` and half a second at the latest. What the node's registrar has announced is withdrawn at once. Until then the server can be asked how it goes
     /// ([`InspectClient::health`](crate::inspect::InspectClient::health)). Other nodes are told at once that no more calls
     /// are taken, and at the end why their connections close.
     ///
@@ -66,7 +66,14 @@ impl ActorServer {
         }
         let mut ending = Ending::new(actors);
         let until = node.after(grace);
-        ending.wait(node.sleep_until(until)).await;
+        let withdrawn = async {
+            if let Some(announcements) = node.announcements() {
+                // It goes on by itself if it is late, and a lease ends what is left.
+                drop(announcements.announced(node, until).await);
+            }
+        };
+        // Together: nobody is to find here what ends, and what does not answer holds up no actor.
+        futures::join!(ending.wait(node.sleep_until(until)), withdrawn);
         // A stream is not a turn: it may go on when its actor has ended.
         tokio::select! {
             biased;

@@ -1,6 +1,7 @@
 //! What a program relies on, promise by promise. One program for all of them: linking one takes seconds and disk. Those that need
 //! the one subscriber or recorder of a process are programs of their own.
 
+mod announcing;
 mod clients_in_messages;
 mod context;
 mod counts;
