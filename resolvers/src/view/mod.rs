@@ -11,6 +11,8 @@
 mod follow;
 mod options;
 mod source;
+#[cfg(test)]
+mod tests;
 mod watching;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -73,12 +75,11 @@ impl<S: Source> Shared<S> {
     fn enter(self: &Arc<Self>, key: &S::Key) -> Result<Entered<S::State>, BoxError> {
         let mut views = lock(&self.views);
         let is_full = views.len() >= MOST;
-        let state = match views.get_mut(key) {
+        match views.get_mut(key) {
             Some(view) if !view.publisher.is_ended() => {
                 view.asked = clock::now();
                 return Ok(Entered { seen: view.publisher.subscribe(), wanted: view.wanted.clone() });
             }
-            Some(ended) => ended.publisher.state(),
             None if is_full => {
                 return Err(format!(
                     "{:?} follows {MOST} questions already; ask it for fewer names",
@@ -86,9 +87,10 @@ impl<S: Source> Shared<S> {
                 )
                 .into());
             }
-            None => None,
-        };
-        let publisher = Arc::new(Publisher::new(state));
+            // The runtime that followed has ended, and what it heard last may be long ago.
+            Some(_) | None => {}
+        }
+        let publisher = Arc::new(Publisher::new());
         let wanted = Arc::new(Notify::new());
         let entered = Entered { seen: publisher.subscribe(), wanted: wanted.clone() };
         let task = follow::Task {

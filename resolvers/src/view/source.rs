@@ -61,8 +61,8 @@ pub(super) struct Failed {
 }
 
 impl<S> Publisher<S> {
-    pub(super) fn new(state: Option<(Arc<S>, Instant)>) -> Self {
-        Self { seen: watch::Sender::new(Seen { state, failure: None, heard: 0, ended: false }) }
+    pub(super) fn new() -> Self {
+        Self { seen: watch::Sender::new(Seen { state: None, failure: None, heard: 0, ended: false }) }
     }
 
     /// The backend says this now.
@@ -105,10 +105,6 @@ impl<S> Publisher<S> {
 
     pub(super) fn heard(&self) -> u64 {
         self.seen.borrow().heard
-    }
-
-    pub(super) fn state(&self) -> Option<(Arc<S>, Instant)> {
-        self.seen.borrow().state.clone()
     }
 
     pub(super) fn is_ended(&self) -> bool {
