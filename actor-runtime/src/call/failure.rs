@@ -125,9 +125,15 @@ impl Failure {
 
     /// After so many attempts.
     #[must_use]
-    pub(crate) fn after(mut self, attempts: u32) -> Self {
+    pub(crate) fn after(self, attempts: u32) -> Self {
+        self.remark(format_args!("gave up after {attempts} attempts"))
+    }
+
+    /// With something more to know about it.
+    #[must_use]
+    pub(crate) fn remark(mut self, remark: impl fmt::Display) -> Self {
         use fmt::Write;
-        let _ = write!(self.0.detail, "; gave up after {attempts} attempts");
+        let _ = write!(self.0.detail, "; {remark}");
         self
     }
 

@@ -422,6 +422,10 @@ impl Gate {
         let opened = opened.map_err(|failure| match failure.delivery() {
             Delivery::NotDelivered => failure,
             _ => unreachable(failure.detail().to_owned()),
+        });
+        let opened = opened.map_err(|failure| match &found.stale {
+            Some(stale) => failure.remark(format_args!("what was resolved is {stale}")),
+            None => failure,
         })?;
         if let (Some(arrived), Some(actor)) = (self.arrived(), opened.endpoint().actor) {
             arrived.reach(actor)?;

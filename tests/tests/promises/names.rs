@@ -1,6 +1,11 @@
 //! S12: a name belongs to one running actor of its namespace. It is taken from it by saying so, and looked up with its type.
 
-use actor_runtime::{RegisterError, Retry, prelude::*};
+use std::sync::Arc;
+
+use actor_runtime::{
+    BoxFuture, BoxStream, RegisterError, ResolveError, ResolveResult, ResolvedEndpoint, Resolver, Retry,
+    Staleness, prelude::*,
+};
 use tests::{Fixture, PostClient, ProbeClient, Puppet, Window, on_each_path};
 
 fn puppet(fixture: &Fixture, total: u64) -> Puppet {
@@ -139,4 +144,32 @@ fn a_node_without_a_server_has_the_names_of_its_own_actors() {
         assert_eq!(probe.add(1).await.unwrap(), 2);
         assert_eq!(probe.pinned().await.unwrap().add(1).await.unwrap(), 3);
     });
+}
+
+/// Knows where an actor was a while ago.
+#[derive(Debug)]
+struct Remembers;
+
+impl Resolver for Remembers {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a Namespace,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<ResolveResult, ResolveError>> {
+        let address = "loopback:4000000000".parse().expect("an address");
+        let mut found = ResolveResult::new([ResolvedEndpoint::new(address, name)]);
+        found.stale = Some(Staleness::new(Duration::from_secs(90), "the registry is down"));
+        Box::pin(async move { Ok(found) })
+    }
+
+    fn watch(&self, _: &Namespace, _: &str) -> BoxStream<'static, Result<ResolveResult, ResolveError>> {
+        Box::pin(futures::stream::pending())
+    }
+}
+
+#[actor_runtime::test(start_paused = true)]
+async fn a_call_to_where_the_actor_was_a_while_ago_says_how_long() {
+    let lost = ProbeClient::new(&Arc::new(Remembers), "p").add(1).retry(Retry::none()).await.unwrap_err();
+    assert_eq!((lost.kind(), lost.delivery()), (FailureKind::Unreachable, Delivery::NotDelivered), "{lost}");
+    assert!(lost.detail().ends_with("what was resolved is 90.0s old: the registry is down"), "{lost}");
 }
