@@ -345,14 +345,30 @@ impl Resolver for LocalResolver {
         Box::pin(async move { Ok(self.answer(namespace, name)) })
     }
 
-    /// The present result, once: the actors of a node are few and rarely change, and pools are made of several nodes.
     fn watch(
         &self,
         namespace: &Namespace,
         name: &str,
     ) -> BoxStream<'static, Result<ResolveResult, ResolveError>> {
-        let present = self.answer(namespace, name);
-        stream::once(async move { Ok(present) }).chain(stream::pending()).boxed()
+        let Some(directory) = self.0.upgrade() else {
+            return stream::once(async { Ok(ResolveResult::default()) }).boxed();
+        };
+        let mut changes = directory.changes();
+        changes.mark_changed();
+        let watching = (self.clone(), changes, namespace.clone(), name.to_owned(), None::<ResolveResult>);
+        let results = stream::unfold(watching, |(resolver, mut changes, namespace, name, last)| async move {
+            loop {
+                // The node is gone if this fails, and nothing will change any more.
+                changes.changed().await.ok()?;
+                changes.mark_unchanged();
+                let result = resolver.answer(&namespace, &name);
+                if last.as_ref() != Some(&result) {
+                    let told = Some(result.clone());
+                    return Some((Ok(result), (resolver, changes, namespace, name, told)));
+                }
+            }
+        });
+        results.boxed()
     }
 }
 

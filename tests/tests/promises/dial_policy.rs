@@ -189,9 +189,9 @@ fn an_address_that_comes_with_the_receivers_own_identity_is_not_dialled() {
     on_each_path(async |fixture| {
         let without_server = fixture.another_node("plain").build().unwrap();
         for node in [fixture.server.node(), &without_server] {
-            let id = serde_json::to_string(&node.id()).unwrap();
+            let id = node.id();
             let text = format!(
-                r#"{{"Probe":{{"namespace":"<local>","name":"p","actor":{{"node":{id},"serial":4000}},"address":"127.0.0.1:9"}}}}"#
+                r#"{{"Probe":{{"namespace":"<local>","name":"p","actor":"{id}-4000","address":"127.0.0.1:9"}}}}"#
             );
             let probe: ProbeClient = node.scope(async { serde_json::from_str(&text).unwrap() }).await;
             let failure = probe.add(1).await.unwrap_err();

@@ -173,3 +173,19 @@ async fn a_call_to_where_the_actor_was_a_while_ago_says_how_long() {
     assert_eq!((lost.kind(), lost.delivery()), (FailureKind::Unreachable, Delivery::NotDelivered), "{lost}");
     assert!(lost.detail().ends_with("what was resolved is 90.0s old: the registry is down"), "{lost}");
 }
+
+#[test]
+fn who_watches_a_server_is_told_of_each_actor_that_comes_and_goes() {
+    on_each_path(async |fixture| {
+        let mut watched = fixture.server.resolver().watch(fixture.server.node().namespace(), "p");
+        let mut next = async || watched.next().await.unwrap().unwrap();
+        assert!(next().await.is_empty());
+        let first = fixture.server.register("p", puppet(fixture, 1)).unwrap();
+        assert_eq!(next().await.first().unwrap().actor, Some(first));
+        fixture.server.register("q", puppet(fixture, 1)).unwrap();
+        let second = fixture.server.registration("p", puppet(fixture, 2)).replace().await.unwrap();
+        assert_eq!(next().await.first().unwrap().actor, Some(second));
+        fixture.server.unregister("p").await;
+        assert!(next().await.is_empty());
+    });
+}
