@@ -114,6 +114,19 @@ impl FromStr for ActorId {
     }
 }
 
+/// A [`NodeId`] as it travels between nodes.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "NodeId")]
+struct NodeNumber(u64);
+
+/// An [`ActorId`] as it travels between nodes.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "ActorId")]
+struct ActorNumbers {
+    node: NodeId,
+    serial: u64,
+}
+
 impl Serialize for NodeId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
@@ -129,7 +142,7 @@ impl<'de> Deserialize<'de> for NodeId {
         if deserializer.is_human_readable() {
             return String::deserialize(deserializer)?.parse().map_err(de::Error::custom);
         }
-        u64::deserialize(deserializer).map(Self)
+        NodeNumber::deserialize(deserializer).map(|NodeNumber(number)| Self(number))
     }
 }
 
@@ -138,7 +151,7 @@ impl Serialize for ActorId {
         if serializer.is_human_readable() {
             return serializer.collect_str(self);
         }
-        (self.node, self.serial).serialize(serializer)
+        ActorNumbers { node: self.node, serial: self.serial }.serialize(serializer)
     }
 }
 
@@ -147,7 +160,7 @@ impl<'de> Deserialize<'de> for ActorId {
         if deserializer.is_human_readable() {
             return String::deserialize(deserializer)?.parse().map_err(de::Error::custom);
         }
-        <(NodeId, u64)>::deserialize(deserializer).map(|(node, serial)| Self { node, serial })
+        ActorNumbers::deserialize(deserializer).map(|ActorNumbers { node, serial }| Self { node, serial })
     }
 }
 
