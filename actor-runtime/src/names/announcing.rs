@@ -102,6 +102,6 @@ async fn run(node: Node, registrar: Arc<dyn Registrar>, shared: Arc<Announced>) 
 
 /// Ends some time after nothing is wanted any more.
 async fn over(node: &Node, mut announcement: Announcement) {
-    while !announcement.changed().await.is_last() {}
+    announcement.over().await;
     node.sleep_until(node.now() + LAST).await;
 }

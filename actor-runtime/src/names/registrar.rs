@@ -134,6 +134,11 @@ impl Announcement {
         Wanted { endpoints, version, is_last: gone || is_closed }
     }
 
+    /// Waits until nothing is wanted any more.
+    pub(super) async fn over(&mut self) {
+        while !self.is_over() && self.changes.changed().await.is_ok() {}
+    }
+
     /// Whether nothing is wanted any more.
     pub(super) fn is_over(&self) -> bool {
         let directory = self.directory.upgrade().filter(|_| !self.shared.is_replaced());
@@ -142,10 +147,15 @@ impl Announcement {
 
     /// Says that this set is announced, and nothing else of this node.
     pub fn announced(&self, wanted: &Wanted) {
+        let mut failed = None;
         self.shared.status.send_modify(|status| {
-            let version = status.version.max(wanted.version);
-            *status = Status { version, failure: None };
+            status.version = status.version.max(wanted.version);
+            failed = status.failure.take();
         });
+        if failed.is_some() {
+            let actors = wanted.endpoints.len();
+            tracing::info!(node = %self.node, namespace = %self.namespace, actors, "actors are announced again");
+        }
     }
 
     /// Says that what is wanted could not be announced, or that what was announced may be so no more; whoever waits for it is
