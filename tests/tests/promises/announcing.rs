@@ -181,6 +181,7 @@ async fn a_registrar_that_panics_or_gives_up_is_asked_again() {
 }
 
 #[actor_runtime::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "a test measures")]
 async fn a_registrar_that_hangs_holds_up_a_shutdown_for_its_grace_only() {
     let board = Board::new(Mood::Hangs);
     let server = server(&board).await;

@@ -163,7 +163,7 @@ impl Resolver for Remembers {
     }
 
     fn watch(&self, _: &Namespace, _: &str) -> BoxStream<'static, Result<ResolveResult, ResolveError>> {
-        Box::pin(futures::stream::pending())
+        Box::pin(stream::pending())
     }
 }
 
