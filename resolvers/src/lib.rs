@@ -7,10 +7,14 @@
 
 mod cached;
 mod clock;
+#[cfg(feature = "etcd")]
+mod etcd;
 #[cfg(feature = "_http")]
 mod http;
 mod sync;
 mod view;
 
 pub use cached::CachedResolver;
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdError, EtcdOptions, EtcdRegistrar, EtcdResolver};
 pub use view::ViewOptions;

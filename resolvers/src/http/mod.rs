@@ -32,6 +32,7 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    #[allow(dead_code, reason = "features decide which of them are read")]
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -101,6 +102,7 @@ impl fmt::Debug for Http {
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) status: StatusCode,
+    #[allow(dead_code, reason = "features decide which of them are read")]
     pub(crate) headers: HeaderMap,
     pub(crate) body: Pieces,
 }

@@ -5,9 +5,9 @@ use std::{
     env,
     fmt::Display,
     fs::{self, File},
-    io::ErrorKind,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    pin::pin,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -191,8 +191,8 @@ pub enum Weather {
 pub struct Proxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
-    /// Connections made before a turn of it never let anything through again.
-    forgotten: watch::Sender<u64>,
+    /// Connections over which a client has said this let nothing through any more.
+    forgotten: watch::Sender<Option<String>>,
     task: JoinHandle<()>,
 }
 
@@ -201,7 +201,7 @@ impl Proxy {
         let server = server.to_string();
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let (weather, forgotten) = (watch::Sender::new(Weather::Fair), watch::Sender::new(0));
+        let (weather, forgotten) = (watch::Sender::new(Weather::Fair), watch::Sender::new(None));
         let (sees, forgets) = (weather.clone(), forgotten.clone());
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
@@ -223,9 +223,10 @@ impl Proxy {
         self.weather.send_replace(weather);
     }
 
-    /// The connections that there are stay open, and nothing goes through them any more. New ones are as ever.
-    pub fn forget(&self) {
-        self.forgotten.send_modify(|times| *times += 1);
+    /// The connections that there are, and over which a client has said this, stay open, and nothing goes through them any
+    /// more. The others and new ones are as ever.
+    pub fn forget(&self, said: &str) {
+        self.forgotten.send_replace(Some(said.to_owned()));
     }
 }
 
@@ -237,7 +238,7 @@ impl Drop for Proxy {
 
 struct Connection {
     weather: watch::Receiver<Weather>,
-    forgotten: watch::Receiver<u64>,
+    forgotten: watch::Receiver<Option<String>>,
 }
 
 impl Connection {
@@ -245,39 +246,52 @@ impl Connection {
         let Self { weather, mut forgotten } = self;
         forgotten.borrow_and_update();
         let mut cut = weather.clone();
+        let (said, said_there) = (watch::Sender::new(String::new()), watch::Sender::new(String::new()));
         let forward = async {
             let Ok(server) = TcpStream::connect(server).await else { return };
             drop((client.set_nodelay(true), server.set_nodelay(true)));
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
-            let there = copy(from_client, to_server, weather.clone(), forgotten.clone());
-            let back = copy(from_server, to_client, weather.clone(), forgotten);
+            let there = copy(from_client, to_server, weather.clone(), &said);
+            let back = copy(from_server, to_client, weather.clone(), &said_there);
             tokio::join!(there, back);
         };
+        let is_forgotten = async {
+            while forgotten.changed().await.is_ok() {
+                let needle = forgotten.borrow_and_update().clone().unwrap_or_default();
+                if said.borrow().contains(&needle) {
+                    return;
+                }
+            }
+        };
+        let mut forward = pin!(forward);
         tokio::select! {
-            () = forward => {}
-            _ = cut.wait_for(|weather| *weather == Weather::Cut) => {}
+            biased;
+            () = is_forgotten => {}
+            () = &mut forward => return,
+            _ = cut.wait_for(|weather| *weather == Weather::Cut) => return,
         }
+        // The connections live in `forward`, which is not asked any more.
+        drop(cut.wait_for(|weather| *weather == Weather::Cut).await);
     }
 }
 
+/// Passes on what comes, and keeps what has been said.
 async fn copy(
     mut from: tcp::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
     mut weather: watch::Receiver<Weather>,
-    forgotten: watch::Receiver<u64>,
+    said: &watch::Sender<String>,
 ) {
     let mut piece = vec![0; 64 << 10];
     loop {
-        let length = match from.read(&mut piece).await {
-            Ok(length) => length,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(_) => 0,
-        };
+        let length = from.read(&mut piece).await.unwrap_or(0);
+        said.send_modify(|said| {
+            if said.len() < 1 << 20 {
+                said.push_str(&String::from_utf8_lossy(&piece[..length]));
+            }
+        });
         let passes = weather.wait_for(|weather| *weather != Weather::Paused).await.map(|weather| *weather);
-        if forgotten.has_changed().unwrap_or(true) {
-            std::future::pending::<()>().await;
-        }
         if let Ok(Weather::Slow(time)) = passes {
             sleep(time).await;
         }
