@@ -95,7 +95,8 @@ impl Following<'_> {
         };
         let lines = self.gateway.stream("/v3/watch", &asks).await?;
         let listed = clock::now();
-        let watch = Watch { following: self, lines, table, revision, listed, watched: false };
+        let watch =
+            Watch { following: self, lines, table, revision, looked: revision, listed, watched: false };
         watch.run().await
     }
 
@@ -144,6 +145,8 @@ struct Watch<'a> {
     table: Shared,
     /// Everything up to here is in the table.
     revision: i64,
+    /// At this revision etcd had nothing else.
+    looked: i64,
     listed: Instant,
     /// Whether the watch has told anything.
     watched: bool,
@@ -231,24 +234,43 @@ impl Watch<'_> {
         Ok(None)
     }
 
-    /// Whether etcd has something else than the table.
-    async fn has_news(&self) -> Result<bool, BoxError> {
+    /// Whether etcd has something else than the table. To count costs etcd little; only if anything at all has been written to
+    /// it since the last look, it is asked whether that was here, for which it reads all of our keys.
+    async fn has_news(&mut self) -> Result<bool, BoxError> {
+        let has = self.look(true).await?;
+        let now = has.header.revision.0;
+        let before = self.revision.max(self.looked);
+        if now < before {
+            return Err(format!("etcd has gone back from revision {before} to {now}").into());
+        }
+        if now == self.looked && !self.lacks(&has) {
+            return Ok(false);
+        }
+        let has = self.look(false).await?;
+        let news = !has.kvs.is_empty() || self.lacks(&has);
+        if !news {
+            self.looked = has.header.revision.0;
+        }
+        Ok(news)
+    }
+
+    async fn look(&self, count_only: bool) -> Result<RangeResponse, GatewayError> {
         let range = &self.following.range;
         let asks = RangeRequest {
             key: Base64(range.from.clone()),
             range_end: Base64(range.to.clone()),
             limit: Int(1),
-            min_mod_revision: Int(self.revision + 1),
-            keys_only: true,
+            min_mod_revision: Int(if count_only { 0 } else { self.revision + 1 }),
+            keys_only: !count_only,
+            count_only,
             ..RangeRequest::default()
         };
-        let has: RangeResponse = self.following.gateway.call("/v3/kv/range", &asks, SMALL).await?;
-        let now = has.header.revision.0;
-        if now < self.revision {
-            return Err(format!("etcd has gone back from revision {} to {now}", self.revision).into());
-        }
+        self.following.gateway.call("/v3/kv/range", &asks, SMALL).await
+    }
+
+    /// Whether etcd has another number of keys than the table.
+    fn lacks(&self, has: &RangeResponse) -> bool {
         let keys = lock(&self.table).keys();
-        let lost = keys.is_some_and(|keys| i64::try_from(keys) != Ok(has.count.0));
-        Ok(!has.kvs.is_empty() || lost)
+        keys.is_some_and(|keys| i64::try_from(keys) != Ok(has.count.0))
     }
 }

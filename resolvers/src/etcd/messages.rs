@@ -87,6 +87,8 @@ pub(super) struct RangeRequest {
     pub(super) min_mod_revision: Int,
     #[serde(skip_serializing_if = "is_false")]
     pub(super) keys_only: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) count_only: bool,
 }
 
 #[derive(Debug, Deserialize)]

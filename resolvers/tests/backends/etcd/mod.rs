@@ -1,6 +1,7 @@
 //! `EtcdResolver` and `EtcdRegistrar` against etcd itself: the one in the PATH, or the one that `ACTOR_ETCD` says.
 
 mod access;
+mod cluster;
 mod faults;
 mod registrar;
 mod resolver;
