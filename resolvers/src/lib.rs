@@ -6,6 +6,7 @@
 //! tried again.
 
 mod cached;
+mod chain;
 mod clock;
 #[cfg(feature = "_http")]
 mod http;
@@ -13,4 +14,5 @@ mod sync;
 mod view;
 
 pub use cached::CachedResolver;
+pub use chain::ChainResolver;
 pub use view::ViewOptions;

@@ -1,1 +1,6 @@
 //! Each resolver against a backend that is real, or as faithful as can be had on one machine.
+#![expect(clippy::disallowed_methods, reason = "these tests wait for servers")]
+
+mod chain;
+#[allow(dead_code, unreachable_pub, reason = "features decide which tests there are")]
+mod server;
