@@ -8,6 +8,8 @@
 mod cached;
 mod chain;
 mod clock;
+#[cfg(feature = "file")]
+mod file;
 #[cfg(feature = "_http")]
 mod http;
 mod sync;
@@ -15,4 +17,6 @@ mod view;
 
 pub use cached::CachedResolver;
 pub use chain::ChainResolver;
+#[cfg(feature = "file")]
+pub use file::FileResolver;
 pub use view::ViewOptions;

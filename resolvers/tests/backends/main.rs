@@ -2,5 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests wait for servers")]
 
 mod chain;
+#[cfg(feature = "file")]
+mod file;
 #[allow(dead_code, unreachable_pub, reason = "features decide which tests there are")]
 mod server;
