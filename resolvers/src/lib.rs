@@ -8,6 +8,8 @@
 mod cached;
 mod chain;
 mod clock;
+#[cfg(feature = "dns")]
+mod dns;
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "_http")]
@@ -17,6 +19,8 @@ mod view;
 
 pub use cached::CachedResolver;
 pub use chain::ChainResolver;
+#[cfg(feature = "dns")]
+pub use dns::DnsResolver;
 #[cfg(feature = "file")]
 pub use file::FileResolver;
 pub use view::ViewOptions;

@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "these tests wait for servers")]
 
 mod chain;
+#[cfg(feature = "dns")]
+mod dns;
 #[cfg(feature = "file")]
 mod file;
 #[allow(dead_code, unreachable_pub, reason = "features decide which tests there are")]
