@@ -230,6 +230,21 @@ async fn a_file_that_is_not_there_yet_is_an_error_and_then_an_answer() {
 }
 
 #[tokio::test]
+async fn one_that_was_changed_reads_beside_the_other() {
+    let actors = Actors::new();
+    actors.write(calc(&[1]));
+    let file = actors.resolver();
+    let other = file.clone().poll_every(Duration::from_millis(30));
+    for port in 1..10 {
+        actors.write(calc(&[port]));
+        for file in [&file, &other] {
+            until("both read it", async || ports(&ask(file).await.expect("an answer")) == [port]).await;
+            assert_eq!(ask(file).await.unwrap().stale, None);
+        }
+    }
+}
+
+#[tokio::test]
 async fn changes_are_told_within_the_second_in_which_it_is_read() {
     let actors = Actors::new();
     actors.write(calc(&[1]));

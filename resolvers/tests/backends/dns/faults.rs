@@ -91,7 +91,7 @@ async fn a_server_that_is_slow() {
     let relay = Relay::new(knot.address()).await;
     relay.set(Makes::Late(Duration::from_millis(300)));
     let began = Instant::now();
-    let found = ask(&quick(relay.resolver()), "calc").await.unwrap();
+    let found = ask(&quick(relay.resolver()).patience(Duration::from_secs(2)), "calc").await.unwrap();
     assert_eq!(addresses(&found), ["a.actors.test:7000"]);
     eprintln!("server slow by 300 ms: answered after {:.2?}", began.elapsed());
     relay.set(Makes::Late(Duration::from_secs(5)));
@@ -121,6 +121,29 @@ async fn a_server_that_answers_nonsense() {
 }
 
 #[tokio::test]
+async fn answers_with_wrong_bytes_end_one_way_or_the_other() {
+    let Some(knot) = Knot::start(super::CALC).await else { return };
+    let relay = Relay::new(knot.address()).await;
+    let (mut answers, mut failures) = (0, 0);
+    for seed in 1..=300 {
+        relay.set(Makes::Flipped(seed));
+        let dns = relay.resolver().target_addresses().patience(Duration::from_millis(30));
+        match ask(&dns, "calc").await {
+            Ok(_) => answers += 1,
+            Err(error) => {
+                assert!(
+                    error.contains("not known") || error.contains("has records of other names"),
+                    "{error}"
+                );
+                failures += 1;
+            }
+        }
+    }
+    eprintln!("of 300 answers with one to four wrong bytes {answers} were read, {failures} failed");
+    assert!(answers > 0 && failures > 0);
+}
+
+#[tokio::test]
 async fn a_server_that_refuses_is_no_empty_answer() {
     let Some(knot) = Knot::start(ONE).await else { return };
     let error = ask(&quick(knot.resolver().domain("elsewhere.test")), "calc").await.unwrap_err();
@@ -140,5 +163,5 @@ async fn another_server_is_asked_and_asked_first_from_then_on() {
         times.push(began.elapsed());
     }
     eprintln!("with a silent server before the good one: {:.2?}, and then {:.2?}", times[0], times[1]);
-    assert!(times[0] >= Duration::from_millis(500) && times[1] < Duration::from_millis(400));
+    assert!(times[0] >= Duration::from_millis(500) && times[1] < Duration::from_millis(500));
 }

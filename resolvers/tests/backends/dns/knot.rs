@@ -134,6 +134,8 @@ pub(super) enum Makes {
     Cut,
     /// They say that the server failed.
     Failed,
+    /// Some of their bytes, other than the number, are others.
+    Flipped(u64),
 }
 
 impl Makes {
@@ -169,6 +171,16 @@ impl Makes {
                 answer.extend(&question[12..]);
                 answer[4..12].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 1]);
                 answer[3] = (answer[3] & 0xf0) | 2;
+            }
+            Self::Flipped(seed) => {
+                let mut chance = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+                for _ in 0..=seed % 4 {
+                    chance ^= chance << 13;
+                    chance ^= chance >> 7;
+                    chance ^= chance << 17;
+                    let at = 2 + (chance >> 8) as usize % (answer.len() - 2);
+                    answer[at] ^= (chance as u8).max(1);
+                }
             }
         }
         answer
