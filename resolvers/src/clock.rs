@@ -29,3 +29,14 @@ pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Ou
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Option<JoinHandle<()>> {
     Some(Handle::try_current().ok()?.spawn(future))
 }
+
+/// What the function gives, which may wait for files; it runs on a thread for that.
+///
+/// # Errors
+/// If it panicked, or the runtime ends.
+#[cfg(any(feature = "dns", feature = "file"))]
+pub(crate) async fn blocking<T: Send + 'static>(
+    function: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(function).await
+}

@@ -6,9 +6,14 @@
 //! tried again.
 
 mod cached;
+mod chain;
 mod clock;
 #[cfg(feature = "etcd")]
 mod etcd;
+#[cfg(feature = "dns")]
+mod dns;
+#[cfg(feature = "file")]
+mod file;
 #[cfg(feature = "_http")]
 mod http;
 mod sync;
@@ -17,4 +22,9 @@ mod view;
 pub use cached::CachedResolver;
 #[cfg(feature = "etcd")]
 pub use etcd::{EtcdError, EtcdOptions, EtcdRegistrar, EtcdResolver};
+pub use chain::ChainResolver;
+#[cfg(feature = "dns")]
+pub use dns::DnsResolver;
+#[cfg(feature = "file")]
+pub use file::FileResolver;
 pub use view::ViewOptions;

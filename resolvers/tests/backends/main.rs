@@ -3,5 +3,10 @@
 
 #[cfg(feature = "etcd")]
 mod etcd;
+mod chain;
+#[cfg(feature = "dns")]
+mod dns;
+#[cfg(feature = "file")]
+mod file;
 #[allow(dead_code, unreachable_pub, reason = "features decide which tests there are")]
 mod server;
