@@ -29,3 +29,11 @@ pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Ou
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Option<JoinHandle<()>> {
     Some(Handle::try_current().ok()?.spawn(future))
 }
+
+/// Runs a function that may block on a thread of its own. It has to be called on a tokio runtime.
+#[cfg(feature = "kubernetes")]
+pub(crate) fn spawn_blocking<T: Send + 'static>(
+    function: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    tokio::task::spawn_blocking(function)
+}

@@ -7,10 +7,18 @@
 
 mod cached;
 mod clock;
+#[cfg(any(feature = "gce", feature = "kubernetes"))]
+mod escaped;
+#[cfg(any(feature = "gce", feature = "kubernetes"))]
+mod holdoff;
 #[cfg(feature = "_http")]
 mod http;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod sync;
 mod view;
 
 pub use cached::CachedResolver;
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{KubernetesBuilder, KubernetesError, KubernetesResolver};
 pub use view::ViewOptions;

@@ -1,1 +1,10 @@
 //! Each resolver against a backend that is real, or as faithful as can be had on one machine.
+
+#[cfg(feature = "kubernetes")]
+mod cluster;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+#[cfg(any(feature = "gce", feature = "kubernetes"))]
+mod standin;
+#[cfg(any(feature = "gce", feature = "kubernetes"))]
+mod watched;
