@@ -9,6 +9,8 @@ mod cached;
 mod clock;
 #[cfg(any(feature = "gce", feature = "kubernetes"))]
 mod escaped;
+#[cfg(feature = "gce")]
+pub mod gce;
 #[cfg(any(feature = "gce", feature = "kubernetes"))]
 mod holdoff;
 #[cfg(feature = "_http")]
@@ -19,6 +21,8 @@ mod sync;
 mod view;
 
 pub use cached::CachedResolver;
+#[cfg(feature = "gce")]
+pub use gce::{GceResolver, GcsResolver};
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::{KubernetesBuilder, KubernetesError, KubernetesResolver};
 pub use view::ViewOptions;
