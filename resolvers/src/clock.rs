@@ -30,13 +30,10 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Option
     Some(Handle::try_current().ok()?.spawn(future))
 }
 
-/// What the function gives, which may wait for files; it runs on a thread for that.
-///
-/// # Errors
-/// If it panicked, or the runtime ends.
-#[cfg(any(feature = "dns", feature = "file"))]
-pub(crate) async fn blocking<T: Send + 'static>(
+/// Runs a function that may wait, for files for example, on a thread for that. It has to be called on a tokio runtime.
+#[cfg(any(feature = "dns", feature = "file", feature = "kubernetes"))]
+pub(crate) fn spawn_blocking<T: Send + 'static>(
     function: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, tokio::task::JoinError> {
-    tokio::task::spawn_blocking(function).await
+) -> JoinHandle<T> {
+    tokio::task::spawn_blocking(function)
 }

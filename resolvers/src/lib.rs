@@ -8,23 +8,35 @@
 mod cached;
 mod chain;
 mod clock;
-#[cfg(feature = "etcd")]
-mod etcd;
 #[cfg(feature = "dns")]
 mod dns;
+#[cfg(any(feature = "gce", feature = "kubernetes"))]
+mod escaped;
+#[cfg(feature = "etcd")]
+mod etcd;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(feature = "gce")]
+pub mod gce;
+#[cfg(any(feature = "gce", feature = "kubernetes"))]
+mod holdoff;
 #[cfg(feature = "_http")]
 mod http;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod sync;
 mod view;
 
 pub use cached::CachedResolver;
-#[cfg(feature = "etcd")]
-pub use etcd::{EtcdError, EtcdOptions, EtcdRegistrar, EtcdResolver};
 pub use chain::ChainResolver;
 #[cfg(feature = "dns")]
 pub use dns::DnsResolver;
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdError, EtcdOptions, EtcdRegistrar, EtcdResolver};
 #[cfg(feature = "file")]
 pub use file::FileResolver;
+#[cfg(feature = "gce")]
+pub use gce::{GceResolver, GcsResolver};
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{KubernetesBuilder, KubernetesError, KubernetesResolver};
 pub use view::ViewOptions;

@@ -32,7 +32,7 @@ const SYSTEM: &str = "/etc/resolv.conf";
 
 /// The servers of the system.
 pub(super) async fn of_system() -> Result<Vec<SocketAddr>, BoxError> {
-    let text = clock::blocking(|| std::fs::read(SYSTEM)).await?;
+    let text = clock::spawn_blocking(|| std::fs::read(SYSTEM)).await?;
     let text = text.map_err(|error| format!("{SYSTEM} cannot be read: {error}"))?;
     servers_in(&text).map_err(|error| format!("{SYSTEM}: {error}").into())
 }

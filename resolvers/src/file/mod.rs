@@ -127,7 +127,7 @@ impl File {
             if last.is_some() && text == before {
                 publisher.confirm();
             } else {
-                let read = clock::blocking(move || table::read(&text).map(|table| Said { text, table }));
+                let read = clock::spawn_blocking(move || table::read(&text).map(|table| Said { text, table }));
                 publisher.set(read.await?.map_err(|error| format!("{self:?} {error}"))?);
             }
             clock::sleep(self.poll_every).await;

@@ -73,7 +73,7 @@ impl Reader {
             return Err("is being read since long ago, which does not end".to_owned());
         };
         let path = self.path.clone();
-        let reading = clock::blocking(move || {
+        let reading = clock::spawn_blocking(move || {
             let _permit = permit;
             read(&path)
         });

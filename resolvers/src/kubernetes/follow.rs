@@ -1,0 +1,196 @@
+//! List, then watch: for as long as that goes well.
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::HeaderMap;
+use kube::core::WatchEvent;
+use serde_json::Value;
+
+use super::{
+    Slices as Kubernetes,
+    access::Access,
+    api::{self, ApiError},
+    lines::NoLine,
+    names::Service,
+    slices::Slices,
+};
+use crate::{
+    clock,
+    view::{BoxError, Publisher},
+};
+
+/// A server that ends each watch at once is not asked more often than this.
+const PACE: Duration = Duration::from_secs(1);
+
+/// The pause of a server that has too much to do and does not say for how long.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// How often in a row a list or a watch can come to nothing before that is a failure.
+const PATIENCE: u32 = 2;
+
+/// What is known of a service, and as of when.
+struct Known {
+    slices: Slices,
+    version: String,
+}
+
+/// How a watch ended that went well.
+enum End {
+    /// Its time was over.
+    Over,
+    /// It broke off.
+    Broken(BoxError),
+}
+
+pub(super) async fn follow(
+    kubernetes: &Kubernetes,
+    service: &Service,
+    publisher: &Publisher<Slices>,
+) -> BoxError {
+    kubernetes.accesses.holdoff.passed().await;
+    let access = match kubernetes.accesses.present().await {
+        Ok(access) => access,
+        Err(error) => return error,
+    };
+    let error = followed(kubernetes, &access, service, publisher).await;
+    match &error {
+        ApiError::Busy { retry_after, .. } => {
+            kubernetes.accesses.holdoff.begin(retry_after.unwrap_or(BUSY));
+        }
+        // What was read of the files may be out of date: a token, or an authority.
+        ApiError::Unknown(_) | ApiError::Failed(_) => kubernetes.accesses.forget(&access).await,
+        ApiError::Gone | ApiError::Refused(_) => {}
+    }
+    error.into_reason()
+}
+
+async fn followed(
+    kubernetes: &Kubernetes,
+    access: &Arc<Access>,
+    service: &Service,
+    publisher: &Publisher<Slices>,
+) -> ApiError {
+    let mut in_vain = 0;
+    loop {
+        match follow_from_list(kubernetes, access, service, publisher, &mut in_vain).await {
+            ApiError::Gone if in_vain < PATIENCE => {
+                in_vain += 1;
+                clock::sleep(PACE).await;
+            }
+            error => return error,
+        }
+    }
+}
+
+/// Follows from a new list on, until a version is gone or worse.
+async fn follow_from_list(
+    kubernetes: &Kubernetes,
+    access: &Access,
+    service: &Service,
+    publisher: &Publisher<Slices>,
+    in_vain: &mut u32,
+) -> ApiError {
+    let mut known = match listed(kubernetes, access, service).await {
+        Ok(known) => known,
+        Err(error) => return error,
+    };
+    publisher.set(known.slices.clone());
+    let mut broken = 0;
+    loop {
+        let (began, before) = (clock::now(), known.version.clone());
+        match watched(kubernetes, access, service, publisher, &mut known).await {
+            Err(error) => return error,
+            Ok(end) => {
+                let is_new = known.version != before;
+                if is_new {
+                    (*in_vain, broken) = (0, 0);
+                    continue;
+                }
+                match end {
+                    End::Over => broken = 0,
+                    End::Broken(error) if broken == PATIENCE => return error.into(),
+                    End::Broken(_) => broken += 1,
+                }
+                // It may be that only this connection broke. Nothing else is asked for again at once.
+                if broken != 1 {
+                    clock::sleep(PACE.saturating_sub(began.elapsed())).await;
+                }
+            }
+        }
+    }
+}
+
+async fn listed(kubernetes: &Kubernetes, access: &Access, service: &Service) -> Result<Known, ApiError> {
+    let (mut slices, mut from) = (Slices::default(), String::new());
+    loop {
+        let page = api::list(access, service, &from).await?;
+        for (number, item) in page.items.unwrap_or_default().into_iter().enumerate() {
+            let name = name(&item).unwrap_or_else(|| format!("{number} of the page at {from:?}"));
+            slices.insert(name, item, &kubernetes.port_name);
+        }
+        from = page.metadata.r#continue;
+        if !from.is_empty() && slices.is_full() {
+            slices.cut();
+            from.clear();
+        }
+        if from.is_empty() {
+            return Ok(Known { slices, version: page.metadata.resource_version });
+        }
+    }
+}
+
+async fn watched(
+    kubernetes: &Kubernetes,
+    access: &Access,
+    service: &Service,
+    publisher: &Publisher<Slices>,
+    known: &mut Known,
+) -> Result<End, ApiError> {
+    let time = kubernetes.silence - kubernetes.silence / 5;
+    let mut lines = api::watch(access, service, &known.version, time).await?;
+    publisher.confirm();
+    loop {
+        let line = match lines.next(kubernetes.silence).await {
+            Ok(line) => line,
+            Err(NoLine::End) => return Ok(End::Over),
+            Err(NoLine::Broken(error)) => return Ok(End::Broken(error.into())),
+            Err(NoLine::Failed(text)) => return Err(text.into()),
+        };
+        let event = serde_json::from_slice::<WatchEvent<Value>>(&line).map_err(|error| {
+            let begin: String = String::from_utf8_lossy(&line).chars().take(100).collect();
+            format!("{begin:?} is not an event of a watch: {error}")
+        })?;
+        match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                let (name, version) = marked(&object)?;
+                known.slices.insert(name, object, &kubernetes.port_name);
+                known.version = version;
+                publisher.set(known.slices.clone());
+            }
+            WatchEvent::Deleted(object) => {
+                let (name, version) = marked(&object)?;
+                known.slices.remove(&name);
+                known.version = version;
+                publisher.set(known.slices.clone());
+            }
+            WatchEvent::Bookmark(bookmark) => {
+                known.version = bookmark.metadata.resource_version;
+                publisher.confirm();
+            }
+            WatchEvent::Error(status) => {
+                return Err(api::understood("watch", service, &status, &HeaderMap::new()));
+            }
+        }
+    }
+}
+
+fn name(object: &Value) -> Option<String> {
+    Some(object.get("metadata")?.get("name")?.as_str()?.to_owned())
+}
+
+/// The name and the version of what an event tells of. Without them it cannot be said what has changed.
+fn marked(object: &Value) -> Result<(String, String), ApiError> {
+    let version = || Some(object.get("metadata")?.get("resourceVersion")?.as_str()?.to_owned());
+    let marked = name(object).zip(version());
+    marked.ok_or_else(|| "an event of the watch has no name or no resourceVersion".into())
+}

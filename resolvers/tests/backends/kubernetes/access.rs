@@ -1,0 +1,190 @@
+use std::{fs, path::PathBuf, sync::Arc};
+
+use actor_resolvers::KubernetesResolver;
+use actor_runtime::{Namespace, Resolver};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
+
+use super::{builder, cluster};
+use crate::{
+    cluster::Cluster,
+    watched::{Watched, addresses, failure, quick},
+};
+
+/// A directory that is gone after the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("actor-kubernetes-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a directory can be made");
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("a file can be written");
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A server's side of TLS, and the authority to be trusted.
+fn tls() -> (TlsAcceptor, String) {
+    let key = KeyPair::generate().expect("a key");
+    let mut authority = CertificateParams::new(Vec::new()).expect("no names");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let trusted = authority.self_signed(&key).expect("it signs itself").pem();
+    let issuer = Issuer::new(authority, key);
+    let key = KeyPair::generate().expect("a key");
+    let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    let certificate = server.signed_by(&key, &issuer).expect("it is signed");
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("they fit")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .expect("they fit");
+    (TlsAcceptor::from(Arc::new(config)), trusted)
+}
+
+#[tokio::test]
+async fn a_pod_uses_its_service_account_over_tls_and_reads_a_new_token_when_the_old_one_is_refused() {
+    let (acceptor, authority) = tls();
+    let directory = Directory::new("account");
+    directory.write("token", "first");
+    directory.write("ca.crt", &authority);
+    directory.write("namespace", "prod\n");
+    let cluster = Cluster::new();
+    cluster.require("first");
+    cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
+    let server = cluster.serve_at("127.0.0.1:0".parse().unwrap(), Some(acceptor)).await;
+    let url = format!("https://{}", server.address);
+    let resolver = KubernetesResolver::builder()
+        .url(url)
+        .service_account(&directory.0)
+        .options(quick())
+        .build()
+        .unwrap();
+    let mut watched = Watched::new(&resolver, "calc");
+    watched.has(&["10.0.0.1:7000"]).await;
+    cluster.watched(1).await;
+    cluster.require("second");
+    cluster.end_watches();
+    let reason = watched.is_stale().await;
+    assert!(reason.contains("the credentials are not accepted"), "{reason}");
+    directory.write("token", "second");
+    watched.has(&["10.0.0.1:7000"]).await;
+}
+
+#[tokio::test]
+async fn an_authority_that_is_another_one_is_refused_until_the_file_has_the_right_one() {
+    let (acceptor, authority) = tls();
+    let directory = Directory::new("authority");
+    directory.write("token", "t");
+    directory.write("ca.crt", &tls().1);
+    directory.write("namespace", "prod");
+    let cluster = Cluster::new();
+    cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
+    let server = cluster.serve_at("127.0.0.1:0".parse().unwrap(), Some(acceptor)).await;
+    let url = format!("https://{}", server.address);
+    let resolver = KubernetesResolver::builder()
+        .url(url)
+        .service_account(&directory.0)
+        .options(quick())
+        .build()
+        .unwrap();
+    let mut watched = Watched::new(&resolver, "calc");
+    let error = watched.next().await.unwrap_err();
+    assert!(error.contains("cannot be reached"), "{error}");
+    assert!(error.contains("certificate"), "{error}");
+    assert!(cluster.asked().is_empty());
+    directory.write("ca.crt", &authority);
+    watched.has(&["10.0.0.1:7000"]).await;
+}
+
+fn kubeconfig(url: &str, cluster: &str, user: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
+         contexts: [{{ name: here, context: {{ cluster: c, user: u, namespace: prod }} }}]\n\
+         clusters: [{{ name: c, cluster: {{ server: \"{url}\"{cluster} }} }}]\n\
+         users: [{{ name: u, user: {{ {user} }} }}]\n"
+    )
+}
+
+#[tokio::test]
+async fn a_kubeconfig_gives_the_server_the_namespace_and_the_token() {
+    let (cluster, server) = cluster().await;
+    cluster.require("secret");
+    cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
+    let directory = Directory::new("kubeconfig");
+    let url = format!("http://{}", server.address);
+    let path = directory.write("config", &kubeconfig(&url, "", "token: secret"));
+    let resolver = KubernetesResolver::builder().kubeconfig_file(&path).options(quick()).build().unwrap();
+    let result = resolver.resolve(&Namespace::local(), "calc").await.unwrap();
+    assert_eq!(addresses(&result), ["10.0.0.1:7000"]);
+    let error = KubernetesResolver::builder().kubeconfig_file(path).context("there").build().unwrap_err();
+    assert!(error.to_string().contains("has no context \"there\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_plugin_of_a_kubeconfig_gives_the_token() {
+    let (cluster, server) = cluster().await;
+    cluster.require("from-plugin");
+    cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
+    let directory = Directory::new("plugin");
+    let script = r#"echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"from-plugin"}}'"#;
+    let script = directory.write("plugin.sh", script);
+    let user = format!(
+        "exec: {{ apiVersion: client.authentication.k8s.io/v1, command: sh, args: [\"{}\"], interactiveMode: Never }}",
+        script.display()
+    );
+    let path = directory.write("config", &kubeconfig(&format!("http://{}", server.address), "", &user));
+    let resolver = KubernetesResolver::builder().kubeconfig_file(path).options(quick()).build().unwrap();
+    assert_eq!(resolver.resolve(&Namespace::local(), "calc").await.unwrap().endpoints.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_kubeconfig_asks_for_and_is_not_understood_is_refused() {
+    let directory = Directory::new("refused");
+    for (cluster, expected) in [
+        (", insecure-skip-tls-verify: true", "insecure-skip-tls-verify"),
+        (", tls-server-name: other", "tls-server-name"),
+        (", proxy-url: \"http://127.0.0.1:1\"", "a proxy"),
+    ] {
+        let path = directory.write("config", &kubeconfig("https://127.0.0.1:1", cluster, "token: t"));
+        let resolver = KubernetesResolver::builder().kubeconfig_file(path).options(quick()).build().unwrap();
+        let error = failure(&resolver, "calc").await;
+        assert!(error.contains("not understood") && error.contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_is_told_when_it_is_built() {
+    let error = |built: Result<_, actor_resolvers::KubernetesError>| match built {
+        Ok(resolver) => panic!("it is built: {:?}", Some::<KubernetesResolver>(resolver)),
+        Err(error) => error.to_string(),
+    };
+    let directory = Directory::new("none");
+    let text = error(KubernetesResolver::builder().service_account(&directory.0).build());
+    assert!(
+        text.contains("the own namespace of this pod cannot be read") && text.contains("outside of a pod"),
+        "{text}"
+    );
+    for url in ["", "127.0.0.1:80", "ftp://x", "http:///x", "http://h/?a=b", "http://me:secret@h"] {
+        let text = error(KubernetesResolver::builder().url(url).namespace("prod").build());
+        assert!(text.contains("URL") && !text.contains("secret"), "{text}");
+    }
+    let text = error(KubernetesResolver::builder().url("http://h").namespace("No Good").build());
+    assert!(text.contains("cannot be the name of a namespace"), "{text}");
+    let (_, server) = cluster().await;
+    let shown = format!("{:?}", builder(&server).build().unwrap());
+    assert_eq!(shown, format!("Kubernetes at http://{}", server.address));
+}
