@@ -94,7 +94,7 @@ impl FileResolver {
 
     /// As it was, with these times.
     #[must_use]
-    pub fn with_options(self, options: ViewOptions) -> Self {
+    pub fn options(self, options: ViewOptions) -> Self {
         Self::over(self.file, options)
     }
 }
