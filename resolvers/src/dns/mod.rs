@@ -174,7 +174,7 @@ impl DnsResolver {
 
     /// As it was, with these times.
     #[must_use]
-    pub fn with_options(self, options: ViewOptions) -> Self {
+    pub fn options(self, options: ViewOptions) -> Self {
         Self::new(self.dns, options)
     }
 }

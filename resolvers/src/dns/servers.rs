@@ -30,10 +30,16 @@ use crate::{clock, view::BoxError};
 /// Where the system's servers stand.
 const SYSTEM: &str = "/etc/resolv.conf";
 
+/// How long it may take to read that.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The servers of the system.
 pub(super) async fn of_system() -> Result<Vec<SocketAddr>, BoxError> {
-    let text = clock::spawn_blocking(|| std::fs::read(SYSTEM)).await?;
-    let text = text.map_err(|error| format!("{SYSTEM} cannot be read: {error}"))?;
+    let reading = clock::spawn_blocking(|| std::fs::read(SYSTEM));
+    let text = clock::within(PATIENCE, reading)
+        .await
+        .ok_or_else(|| format!("{SYSTEM} is not read within {PATIENCE:?}"))?;
+    let text = text?.map_err(|error| format!("{SYSTEM} cannot be read: {error}"))?;
     servers_in(&text).map_err(|error| format!("{SYSTEM}: {error}").into())
 }
 

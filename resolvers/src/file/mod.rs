@@ -94,7 +94,7 @@ impl FileResolver {
 
     /// As it was, with these times.
     #[must_use]
-    pub fn with_options(self, options: ViewOptions) -> Self {
+    pub fn options(self, options: ViewOptions) -> Self {
         Self::over(self.file, options)
     }
 }
@@ -127,7 +127,8 @@ impl File {
             if last.is_some() && text == before {
                 publisher.confirm();
             } else {
-                let read = clock::spawn_blocking(move || table::read(&text).map(|table| Said { text, table }));
+                let read =
+                    clock::spawn_blocking(move || table::read(&text).map(|table| Said { text, table }));
                 publisher.set(read.await?.map_err(|error| format!("{self:?} {error}"))?);
             }
             clock::sleep(self.poll_every).await;

@@ -18,7 +18,7 @@ const OTHER: &str = "_calc._udp SRV 0 0 7001 a\n";
 /// Impatient, as tests are.
 fn quick(dns: DnsResolver) -> DnsResolver {
     let options = ViewOptions::default().retry(Duration::from_millis(50), Duration::from_millis(500));
-    dns.patience(Duration::from_millis(500)).with_options(options)
+    dns.patience(Duration::from_millis(500)).options(options)
 }
 
 /// The next result is that one with this reason for its age; gives how long it took to be told.
