@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::{Hop, InPoll, Link, Metadata, Retry, Seats};
 use crate::{
     actor_id::{ActorId, Instance, NodeId},
+    pool::Hosting,
     service::Method,
     trust::Peer,
 };
@@ -34,7 +35,7 @@ pub struct CallHead {
     /// It fails rather than wait for room.
     pub(crate) now: bool,
     /// The member of a pool that it is at, if it goes through one.
-    pub(crate) seats: Seats,
+    pub(crate) seats: Seats<Hosting>,
     /// The poll that its turn is in, if that has a task to itself.
     pub(crate) in_poll: InPoll,
     /// Its own turn, once that has made a call itself.
@@ -58,7 +59,7 @@ impl CallHead {
             retry: None,
             number: 0,
             now: false,
-            seats: Seats::default(),
+            seats: Seats::NONE,
             in_poll: InPoll::default(),
             turn,
         }

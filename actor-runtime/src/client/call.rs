@@ -170,38 +170,64 @@ impl<O> Call<O> {
         (self.finish)(&*self.call)
     }
 
-    /// Sends the call. Its caller's waker is left in it before anybody else has it, while no lock is needed for that.
+    /// Sends the call.
     fn start(&mut self, waker: &Waker) {
         // First: if the arguments panic while they are sent, the call is still to be given up.
         self.progress = Progress::Waiting;
-        match prepare(&self.gate, &mut self.call, &mut self.options, self.now, waker, &mut self.parked) {
-            Ok(node) if node.client_layers().are_off(Side::Client) => match self.gate.pool() {
-                Some(pool) => self.gate.begin(&**pool, node, &mut self.call),
-                None => self.gate.pass(node, self.call.clone()),
-            },
-            Ok(node) => match shown(node, &mut self.call) {
-                Ok(None) => self.gate.pass(node, self.call.clone()),
-                Ok(Some(begun)) => {
-                    let layered = layered(node.clone(), self.gate.clone(), self.call.clone(), begun);
-                    self.progress = Progress::Layered(Box::pin(layered));
-                }
-                Err(failure) => self.refuse(&failure),
-            },
+        let Self { gate, call, options, now, parked, .. } = self;
+        match send(gate, call, options, *now, waker, parked) {
+            Ok(None) => {}
+            Ok(Some((node, begun))) => {
+                let layered = layered(node, self.gate.clone(), self.call.clone(), begun);
+                self.progress = Progress::Layered(Box::pin(layered));
+            }
             Err(failure) => self.refuse(&failure),
         }
     }
 }
 
-/// Says for the call who makes it, from which turn, and until when.
-fn prepare<'a>(
-    gate: &'a Gate,
-    call: &mut Arc<dyn AnyCall>,
+/// Sends a call, unless the layers of the client's side are to do that. Its caller's waker is left in it before anybody else
+/// has it, while no lock is needed for that.
+fn send(
+    gate: &Gate,
+    shared: &mut Arc<dyn AnyCall>,
     options: &mut CallOptions,
     now_or_never: bool,
     waker: &Waker,
     parked: &mut bool,
-) -> Result<&'a Node, Failure> {
+) -> Result<Option<(Node, Begun)>, Failure> {
     let node = gate.node()?;
+    let call = mine(shared)?;
+    let head = call.head_mut();
+    let now = prepare(gate, node, head, options, now_or_never)?;
+    // A oneway call mostly is over before its caller waits for it, and would be woken by what it does itself.
+    *parked = !head.method.oneway;
+    if !node.client_layers().are_off(Side::Client) {
+        return shown(gate, node, now, shared, waker, *parked);
+    }
+    let Some(pool) = gate.pool() else {
+        if *parked {
+            call.park_first(waker);
+        }
+        gate.pass(node, now, shared.clone());
+        return Ok(None);
+    };
+    let member = pool.seat(head);
+    if *parked {
+        call.park_first(waker);
+    }
+    gate.begin(&**pool, member, node, now, shared.clone());
+    Ok(None)
+}
+
+/// Says for the call who makes it, from which turn, and until when; gives the time.
+fn prepare(
+    gate: &Gate,
+    node: &Node,
+    head: &mut CallHead,
+    options: &mut CallOptions,
+    now_or_never: bool,
+) -> Result<Instant, Failure> {
     let wider = gate.options();
     if options.is_beyond_timeout() || wider.is_beyond_timeout() {
         *options = mem::take(options).or(wider);
@@ -209,8 +235,6 @@ fn prepare<'a>(
     if let Some(error) = &options.refused {
         return Err(Failure::new(FailureKind::TooLarge, Delivery::NotDelivered, error.to_string()));
     }
-    let call = mine(call)?;
-    let head = call.head_mut();
     let own = match (options.timeout.or(wider.timeout), head.method.timeout) {
         (Some(Timeout::After(timeout)), _) => Some(timeout),
         (Some(Timeout::Never), _) => None,
@@ -251,20 +275,34 @@ fn prepare<'a>(
         Some(chain) => chain.wait_for(Hop { actor: head.name.to_string(), method: head.method.to_string() }),
         None => {}
     }
-    // A oneway call mostly is over before its caller waits for it, and would be woken by what it does itself.
-    *parked = !head.method.oneway;
-    if *parked {
-        call.park_first(waker);
-    }
-    Ok(node)
+    Ok(now)
 }
 
-/// Shows the call to the node's layers; `None` if it goes on as if there were none.
-fn shown(node: &Node, call: &mut Arc<dyn AnyCall>) -> Result<Option<Begun>, Failure> {
-    match node.client_layers().outgoing(mine(call)?.head_mut(), node) {
-        None => Ok(None),
+/// Shows the call to the node's layers; sends it if it goes on as if there were none.
+fn shown(
+    gate: &Gate,
+    node: &Node,
+    now: Instant,
+    shared: &mut Arc<dyn AnyCall>,
+    waker: &Waker,
+    park: bool,
+) -> Result<Option<(Node, Begun)>, Failure> {
+    let call = mine(shared)?;
+    if park {
+        call.park_first(waker);
+    }
+    let head = call.head_mut();
+    if gate.pool().is_some() {
+        // It is sent when others have it.
+        head.seats.open();
+    }
+    match node.client_layers().outgoing(head, node) {
+        None => {
+            gate.pass(node, now, shared.clone());
+            Ok(None)
+        }
         Some(Begun { around, refused: Some(failure) }) if around.is_empty() => Err(failure),
-        begun => Ok(begun),
+        Some(begun) => Ok(Some((node.clone(), begun))),
     }
 }
 
@@ -325,7 +363,8 @@ impl<O> Drop for Call<O> {
             }
             self.call.abandon();
             if self.gate.pool().is_some() {
-                self.call.head().seats.over(&*self.call, None);
+                let head = self.call.head();
+                head.seats.over(&*self.call, None, head.made);
             }
         }
     }

@@ -238,15 +238,19 @@ impl Gate {
     }
 
     /// Sends a call, or keeps it until the way is known. It will be over some time, whatever happens.
-    pub(super) fn pass(&self, node: &Node, call: Arc<dyn AnyCall>) {
+    pub(super) fn pass(&self, node: &Node, now: Instant, call: Arc<dyn AnyCall>) {
         if self.open.load(Ordering::Acquire)
             && let Some(route) = self.first.get()
         {
-            return self.send(node, route, call);
+            return self.send(node, route, now, call);
         }
+        self.pass_or_wait(node, now, call);
+    }
+
+    /// The same, where it is to be looked whether the way is known.
+    #[inline(never)]
+    fn pass_or_wait(&self, node: &Node, now: Instant, call: Arc<dyn AnyCall>) {
         if let Finder::Pool(pool) = &self.target.finder {
-            // The clock was read when the call was made, a moment ago.
-            let now = call.head().made.unwrap_or_else(|| node.now());
             return self.pass_on(&**pool, node, now, Queued { call, tried: None, avoid: None });
         }
         let state = lock(&self.state);
@@ -254,7 +258,7 @@ impl Gate {
             Some(route) if !state.finding => {
                 let route = route.clone();
                 drop(state);
-                self.send(node, &route, call);
+                self.send(node, &route, now, call);
             }
             _ if call.head().now => {
                 drop(state);
@@ -284,25 +288,30 @@ impl Gate {
         Failure::new(FailureKind::Overloaded, Delivery::NotDelivered, detail)
     }
 
-    fn send(&self, node: &Node, route: &Arc<Route>, call: Arc<dyn AnyCall>) {
-        // The clock was read when the call was made, a moment ago.
-        let now = call.head().made.unwrap_or_else(|| node.now());
+    #[inline]
+    fn send(&self, node: &Node, route: &Arc<Route>, now: Instant, call: Arc<dyn AnyCall>) {
         let mut tried = None;
         if let Err(refused) = route.send(node, call, now, &mut tried, Some(&self.order), || self.this.clone())
         {
-            if refused.failure.kind() != FailureKind::Unreachable {
-                return self.refused(refused, tried, route.endpoint().actor);
-            }
-            // The connection had ended before, and this handle did not know: that is no attempt.
-            let mut state = lock(&self.state);
-            state.route.take_if(|present| Arc::ptr_eq(present, route));
-            self.open.store(false, Ordering::Release);
-            if refused.call.head().now {
-                drop(state);
-                return self.refuse(node, &refused.call, &self.unknown_way());
-            }
-            self.wait(node, state, Queued { call: refused.call, tried, avoid: None });
+            self.not_sent(node, route, refused, tried);
         }
+    }
+
+    /// A call was refused on this way.
+    #[cold]
+    fn not_sent(&self, node: &Node, route: &Arc<Route>, refused: Refused, tried: Option<Box<Tried>>) {
+        if refused.failure.kind() != FailureKind::Unreachable {
+            return self.refused(refused, tried, route.endpoint().actor);
+        }
+        // The connection had ended before, and this handle did not know: that is no attempt.
+        let mut state = lock(&self.state);
+        state.route.take_if(|present| Arc::ptr_eq(present, route));
+        self.open.store(false, Ordering::Release);
+        if refused.call.head().now {
+            drop(state);
+            return self.refuse(node, &refused.call, &self.unknown_way());
+        }
+        self.wait(node, state, Queued { call: refused.call, tried, avoid: None });
     }
 
     /// Keeps a call until its pool is ready for it.
@@ -364,11 +373,11 @@ impl Gate {
     pub(super) fn over(&self, call: &dyn AnyCall, failed: bool) {
         match &self.target.finder {
             Finder::Pool(_) => {
-                let seats = &call.head().seats;
+                let head = call.head();
                 if failed {
-                    call.locate(&seats.endpoint());
+                    call.locate(&head.seats.endpoint());
                 }
-                seats.over(call, Some(failed));
+                head.seats.over(call, Some(failed), head.made);
             }
             _ if failed => call.locate(&self.endpoint()),
             _ => self.reached(),

@@ -111,7 +111,8 @@ async fn in_time(
 
 /// Sends the call. Encoding runs code of the arguments, whose panic is not the layers'.
 fn send(node: &Node, gate: &Gate, call: &Arc<dyn AnyCall>) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| gate.pass(node, call.clone()))) {
+    let now = call.head().made.unwrap_or_else(|| node.now());
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| gate.pass(node, now, call.clone()))) {
         let detail = format!("the arguments panicked while they were encoded: {}", text_of(&*panic));
         call.fail(&mut |_| Failure::new(FailureKind::Malformed, Delivery::NotDelivered, detail.clone()));
     }

@@ -19,17 +19,18 @@ use super::gate::{Gate, Queued};
 use crate::{
     Node,
     actor_id::ActorId,
-    call::{AnyCall, Delivery, Failure, FailureKind, Refused, Stage, Tried},
+    call::{AnyCall, CallHead, Delivery, Failure, FailureKind, Refused, Stage, Tried},
     names::BoxFuture,
     panics::text_of,
+    pool::Hosting,
     sync::lock,
     transport::Reroute,
 };
 
 /// A pool, as the gate of its client sees it.
 pub(crate) trait Pooled: fmt::Debug + Send + Sync {
-    /// Sends a call, which its caller alone has, to a member.
-    fn begin(&self, node: &Node, call: &mut Arc<dyn AnyCall>, client: &Weak<Gate>) -> Passed;
+    /// A place at a member for a call that its caller alone has; `None` if there is none now.
+    fn seat(&self, head: &mut CallHead) -> Option<Arc<Hosting>>;
 
     /// Sends a call to a member, now; `avoid` is the one that has just refused it.
     fn pass(
@@ -65,12 +66,24 @@ pub(crate) enum Passed {
 }
 
 impl Gate {
-    /// Sends a call that nobody else has yet to a member of the pool.
-    pub(super) fn begin(&self, pool: &dyn Pooled, node: &Node, call: &mut Arc<dyn AnyCall>) {
-        match pool.begin(node, call, self.this()) {
-            Passed::Sent => {}
-            passed => self.go_on(pool, node, passed, None),
-        }
+    /// Sends a call to the member at which it has its first place.
+    pub(super) fn begin(
+        &self,
+        pool: &dyn Pooled,
+        member: Option<Arc<Hosting>>,
+        node: &Node,
+        now: Instant,
+        call: Arc<dyn AnyCall>,
+    ) {
+        let passed = match member {
+            None => pool.pass(node, now, call, &mut None, None, self.this()),
+            Some(member) => match member.route.send(node, call, now, &mut None, None, || self.this().clone())
+            {
+                Ok(()) => return,
+                Err(refused) => Passed::Refused(refused, Some(member.id)),
+            },
+        };
+        self.go_on(pool, node, passed, None);
     }
 
     /// Sends a call to a member of the pool, or to another one.

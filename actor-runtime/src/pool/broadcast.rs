@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     CallOptions,
-    call::{AnyCall, CallHead, Delivery, Failure, Payload, Seat, Timeout, TypedCall},
+    call::{AnyCall, CallHead, Delivery, Failure, Payload, Timeout, TypedCall},
     client::{Call, Client},
     codec::{self, CodecError, Encoder},
     names::{BoxFuture, ResolvedEndpoint},
@@ -107,7 +107,7 @@ impl<T, E> Plan<T, E> {
         let (member, arguments) = made.map_err(|failure| self.failed(&failure, &endpoint.to_string()))?;
         let mut head = CallHead::new(self.method, self.to.name.clone());
         head.deadline = until;
-        head.seats.begin(Seat::at(member.enter()));
+        head.seats.begin(member.enter());
         Ok(client.begin((self.make)(head, arguments), self.finish))
     }
 

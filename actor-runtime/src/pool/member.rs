@@ -1,7 +1,6 @@
 //! One member of a pool: the way to it, the calls that it has, and how it behaves.
 
 use std::{
-    any::Any,
     fmt,
     sync::{Arc, Weak},
     time::Duration,
@@ -27,17 +26,19 @@ use crate::{
 #[derive(Clone)]
 pub struct Member(pub(super) Arc<Inner>);
 
-pub(super) struct Inner {
-    pub(super) id: ActorId,
+pub(crate) struct Inner {
+    pub(crate) id: ActorId,
     pub(super) endpoint: ResolvedEndpoint,
-    pub(super) route: Route,
+    pub(crate) route: Route,
     hash: u64,
     /// Calls of this pool that it has.
     outstanding: AtomicU64,
     /// The mean time of its calls, of which the last ones count most, in nanoseconds; 0 before the first.
     latency: AtomicU64,
-    /// Calls that were answered, timed or not, since its time was last judged from the beginning.
-    answered: AtomicU64,
+    /// Answers that were looked at since its time was last judged from the beginning: of the first ones all.
+    looks: AtomicU64,
+    /// Answers that need no look before the next one that does.
+    rest: AtomicU64,
     /// Calls in all, and those that failed.
     pub(super) calls: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -71,7 +72,8 @@ impl Member {
             hash,
             outstanding: AtomicU64::new(0),
             latency: AtomicU64::new(0),
-            answered: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+            rest: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             record,
@@ -122,34 +124,23 @@ impl Member {
 
     /// Its mean time, if it has answered enough calls to be judged by it.
     pub(super) fn judged(&self) -> Option<Duration> {
-        let enough = self.0.answered.load(Ordering::Relaxed) >= u64::from(ENOUGH);
+        let enough = self.0.looks.load(Ordering::Relaxed) >= u64::from(ENOUGH);
         self.latency().filter(|_| enough)
     }
 
     /// Its time is judged anew.
     pub(super) fn forget_time(&self) {
-        self.0.answered.store(0, Ordering::Relaxed);
+        self.0.looks.store(0, Ordering::Relaxed);
+        self.0.rest.store(0, Ordering::Relaxed);
         self.0.latency.store(0, Ordering::Relaxed);
     }
 
-    /// The member that this is.
-    pub(super) fn of_host(host: Arc<dyn Host>) -> Option<Self> {
-        let host: Arc<dyn Any + Send + Sync> = host;
-        host.downcast().ok().map(Self)
-    }
-
     /// Takes a call.
-    pub(super) fn enter(&self) -> Arc<dyn Host> {
+    pub(super) fn enter(&self) -> Arc<Inner> {
         self.0.outstanding.fetch_add(1, Ordering::Relaxed);
         // Counts for people: that two threads lose one now and then is no harm, a locked instruction a call is.
         self.0.calls.store(self.0.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.0.clone()
-    }
-
-    /// Takes a call that was elsewhere before, from now on.
-    pub(super) fn enter_later(&self, now: Instant) -> Arc<dyn Host> {
-        drop(self.enter());
-        Arc::new(Later { member: self.0.clone(), since: now })
     }
 }
 
@@ -164,14 +155,14 @@ impl Inner {
     }
 
     /// A call was answered.
+    #[inline]
     fn answered(&self, since: Option<Instant>) {
-        // A count that two threads lose does no harm here either.
-        let before = self.answered.load(Ordering::Relaxed);
-        self.answered.store(before.wrapping_add(1), Ordering::Relaxed);
-        let all = before < EACH.max(u64::from(ENOUGH)) || self.latency.load(Ordering::Relaxed) > SHORT;
-        if all || before.is_multiple_of(EACH) || self.troubled.load(Ordering::Relaxed) {
-            self.look_at(since);
+        let rest = self.rest.load(Ordering::Relaxed);
+        if rest == 0 || self.troubled.load(Ordering::Relaxed) {
+            return self.look_at(since);
         }
+        // A count that two threads lose does no harm here either.
+        self.rest.store(rest - 1, Ordering::Relaxed);
     }
 
     /// Learns from an answer what the clock says of it.
@@ -182,6 +173,10 @@ impl Inner {
         if let Some(since) = since {
             self.took(now.saturating_duration_since(since));
         }
+        let looks = self.looks.load(Ordering::Relaxed).saturating_add(1);
+        self.looks.store(looks, Ordering::Relaxed);
+        let all = looks < EACH.max(u64::from(ENOUGH)) || self.latency.load(Ordering::Relaxed) > SHORT;
+        self.rest.store(if all { 0 } else { EACH - 1 }, Ordering::Relaxed);
         self.succeeded(now);
     }
 
@@ -232,19 +227,22 @@ impl Inner {
     }
 }
 
-/// A member, for the calls that come to it first.
 impl Host for Inner {
+    #[inline]
     fn leave(&self) {
         self.outstanding.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn over(&self, call: &dyn AnyCall, failed: Option<bool>) {
-        self.leave();
-        self.learn(call, failed, call.head().made);
+    #[inline]
+    fn over(&self, call: &dyn AnyCall, failed: Option<bool>, since: Option<Instant>) {
+        match failed {
+            Some(false) => self.answered(since),
+            _ => self.learn(call, failed, since),
+        }
     }
 
-    fn refused(&self, call: &dyn AnyCall, failure: &Failure) {
-        self.refuse(call, failure, call.head().made);
+    fn refused(&self, call: &dyn AnyCall, failure: &Failure, since: Option<Instant>) {
+        self.refuse(call, failure, since);
     }
 
     fn forgotten(&self) {
@@ -256,51 +254,21 @@ impl Host for Inner {
     }
 }
 
-/// A member, for a call that was elsewhere before: what it took there is not this one's.
-#[derive(Debug)]
-struct Later {
-    member: Arc<Inner>,
-    since: Instant,
-}
-
-impl Host for Later {
-    fn leave(&self) {
-        self.member.leave();
-    }
-
-    fn over(&self, call: &dyn AnyCall, failed: Option<bool>) {
-        self.member.leave();
-        self.member.learn(call, failed, Some(self.since));
-    }
-
-    fn refused(&self, call: &dyn AnyCall, failure: &Failure) {
-        self.member.refuse(call, failure, Some(self.since));
-    }
-
-    fn forgotten(&self) {
-        self.member.forgotten();
-    }
-
-    fn endpoint(&self) -> String {
-        self.member.endpoint()
-    }
-}
-
 impl Inner {
-    /// A call that was here since then is over: whether it failed, or `None` if its caller has left.
+    /// A call that was here since then is over: whether it failed, or `None` if its caller has left. One that went well is
+    /// for `answered`.
+    #[cold]
     fn learn(&self, call: &dyn AnyCall, failed: Option<bool>, since: Option<Instant>) {
-        match failed {
-            Some(false) => self.answered(since),
-            Some(true) => match call.peek() {
-                Err(failure) if self.is_to_blame(&failure, call, since) => {
-                    self.failed(&failure.to_string());
-                    if failure.kind() == FailureKind::ConnectionLost {
-                        self.lose(&failure);
-                    }
-                }
-                _ => self.unanswered(),
-            },
-            None => self.unanswered(),
+        if failed.is_some()
+            && let Err(failure) = call.peek()
+            && self.is_to_blame(&failure, call, since)
+        {
+            self.failed(&failure.to_string());
+            if failure.kind() == FailureKind::ConnectionLost {
+                self.lose(&failure);
+            }
+        } else {
+            self.unanswered();
         }
     }
 

@@ -7,11 +7,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{core::Core, member::Member};
+use super::{Hosting, core::Core, member::Member};
 use crate::{
     Node,
     actor_id::ActorId,
-    call::{AnyCall, Failure, Refused, Seat, Tried},
+    call::{AnyCall, CallHead, Failure, Refused, Tried},
     client::{Gate, Passed, Pooled},
     names::BoxFuture,
     sync::{AtomicU64, Ordering},
@@ -62,7 +62,7 @@ impl Through {
         match &self.aim {
             Aim::Anyone => self.core.choose(None, avoid),
             Aim::Key(key) => self.core.choose(Some(*key), avoid),
-            Aim::Seated => call.head().seats.host().and_then(Member::of_host),
+            Aim::Seated => call.head().seats.host().map(Member),
         }
     }
 
@@ -77,32 +77,18 @@ impl Through {
 }
 
 impl Pooled for Through {
-    fn begin(&self, node: &Node, call: &mut Arc<dyn AnyCall>, client: &Weak<Gate>) -> Passed {
-        let member =
-            if matches!(self.aim, Aim::Anyone) { self.core.in_turn() } else { self.aimed_at(&**call, None) };
+    fn seat(&self, head: &mut CallHead) -> Option<Arc<Hosting>> {
+        let member = match &self.aim {
+            Aim::Anyone => self.core.in_turn(),
+            Aim::Key(key) => self.core.choose(Some(*key), None),
+            Aim::Seated => return head.seats.host(),
+        };
         let Some(member) = member else {
-            let now = call.head().made.unwrap_or_else(|| node.now());
-            return self.pass(node, now, call.clone(), &mut None, None, client);
+            head.seats.open();
+            return None;
         };
-        let made = match Arc::get_mut(call) {
-            _ if self.is_for_one() => call.head().made,
-            Some(call) => {
-                let head = call.head_mut();
-                head.seats.begin(Seat::at(member.enter()));
-                head.made
-            }
-            None => {
-                call.head().seats.change(Seat::at(member.enter()));
-                call.head().made
-            }
-        };
-        // The clock was read when the call was made, a moment ago.
-        let now = made.unwrap_or_else(|| node.now());
-        let client = || -> Weak<dyn Reroute> { client.clone() };
-        match member.0.route.send(node, call.clone(), now, &mut None, None, client) {
-            Ok(()) => Passed::Sent,
-            Err(refused) => Passed::Refused(refused, Some(member.id())),
-        }
+        head.seats.begin(member.enter());
+        Some(member.0)
     }
 
     fn pass(
@@ -120,7 +106,7 @@ impl Pooled for Through {
             return self.nobody(call);
         };
         if !self.is_for_one() {
-            call.head().seats.change(Seat::at(member.enter_later(now)));
+            call.head().seats.change(member.enter(), now);
         }
         let client = || -> Weak<dyn Reroute> { client.clone() };
         match member.0.route.send(node, call, now, tried, None, client) {

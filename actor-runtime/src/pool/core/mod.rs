@@ -124,8 +124,11 @@ impl Core {
             return self.choose(None, None);
         }
         let turn = choice.turn;
-        let place = turn.checked_rem(choice.members.len())?;
-        choice.turn = turn.wrapping_add(1);
+        let place = match choice.members.len() {
+            many if turn < many => turn,
+            many => turn.checked_rem(many)?,
+        };
+        choice.turn = place + 1;
         choice.members.get(place).cloned()
     }
 
