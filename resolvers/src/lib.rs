@@ -4,6 +4,21 @@
 //! be asked, the last good answer is served, and says its age and what is in the way
 //! ([`ResolveResult::stale`](actor_runtime::ResolveResult::stale)); [`ViewOptions`] says for how long, and how the backend is
 //! tried again.
+//!
+//! | feature | | |
+//! |---|---|---|
+//! | `dns` | [`DnsResolver`] | SRV records, or addresses |
+//! | `etcd` | [`EtcdResolver`], [`EtcdRegistrar`] | keys under a prefix, each with the lease of its node |
+//! | `file` | [`FileResolver`] | a TOML file |
+//! | `gce` | [`GceResolver`], also named [`GcsResolver`] | metadata of virtual machines of Google Compute Engine |
+//! | `kubernetes` | [`KubernetesResolver`] | the endpoints of services |
+//! | | [`ChainResolver`], [`CachedResolver`] | several as one; one of your own, kept |
+//!
+//! None is on by default. The chapter `docs/guide/resolvers.md` compares them.
+#![cfg_attr(
+    not(all(feature = "dns", feature = "etcd", feature = "file", feature = "gce", feature = "kubernetes")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 mod cached;
 mod chain;
@@ -40,3 +55,10 @@ pub use gce::{GceResolver, GcsResolver};
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::{KubernetesBuilder, KubernetesError, KubernetesResolver};
 pub use view::ViewOptions;
+
+/// The guide's programs.
+#[cfg(all(doctest, feature = "etcd", feature = "file"))]
+mod guide {
+    #[doc = include_str!("../../docs/guide/resolvers.md")]
+    mod resolvers {}
+}
