@@ -147,6 +147,9 @@ struct Status {
     message: String,
     #[serde(default)]
     errors: Vec<Cause>,
+    /// Where newer parts of the API tell the reason.
+    #[serde(default)]
+    details: Vec<Cause>,
 }
 
 #[derive(Deserialize)]
@@ -163,12 +166,17 @@ fn refused(answer: &Answer, project: &str, zone: &str) -> GceError {
     let is_quota = |cause: &Cause| {
         matches!(
             &*cause.reason,
-            "rateLimitExceeded" | "userRateLimitExceeded" | "quotaExceeded" | "dailyLimitExceeded"
+            "rateLimitExceeded"
+                | "userRateLimitExceeded"
+                | "quotaExceeded"
+                | "dailyLimitExceeded"
+                | "RATE_LIMIT_EXCEEDED"
         )
     };
     let status = answer.status;
     let is_quota = status == StatusCode::TOO_MANY_REQUESTS
-        || status == StatusCode::FORBIDDEN && refusal.error.errors.iter().any(is_quota);
+        || status == StatusCode::FORBIDDEN
+            && refusal.error.errors.iter().chain(&refusal.error.details).any(is_quota);
     if is_quota {
         let text = format!("the quota of project {project:?} for requests is used up ({says})");
         return GceError::too_many_requests(text, retry_after(&answer.headers));

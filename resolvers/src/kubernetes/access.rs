@@ -197,7 +197,11 @@ fn identity(user: &AuthInfo) -> Result<Option<(String, String)>, BoxError> {
         .map_err(|error| failed("client-certificate", error))?;
     let key = user.client_key_data.as_ref().map(ExposeSecret::expose_secret);
     let key = read(key, user.client_key.as_ref()).map_err(|error| failed("client-key", error))?;
-    Ok(chain.zip(key))
+    match (chain, key) {
+        (None, None) => Ok(None),
+        (Some(chain), Some(key)) => Ok(Some((chain, key))),
+        _ => Err("the kubeconfig gives one of client-certificate and client-key, and not the other".into()),
+    }
 }
 
 /// A server that can be asked.

@@ -19,6 +19,12 @@ use crate::{
     view::{BoxError, Publisher},
 };
 
+/// How long a list may take with all its pages.
+const LIST: Duration = Duration::from_secs(60);
+
+/// How many pages a list has at most; some may be nearly empty.
+const MOST_PAGES: usize = 200;
+
 /// A server that ends each watch at once is not asked more often than this.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -90,10 +96,12 @@ async fn follow_from_list(
     publisher: &Publisher<Slices>,
     in_vain: &mut u32,
 ) -> ApiError {
-    let mut known = match listed(kubernetes, access, service).await {
-        Ok(known) => known,
-        Err(error) => return error,
-    };
+    let listed = clock::within(LIST, listed(kubernetes, access, service)).await;
+    let mut known =
+        match listed.unwrap_or_else(|| Err(format!("there was no whole list within {LIST:?}").into())) {
+            Ok(known) => known,
+            Err(error) => return error,
+        };
     publisher.set(known.slices.clone());
     let mut broken = 0;
     loop {
@@ -101,19 +109,19 @@ async fn follow_from_list(
         match watched(kubernetes, access, service, publisher, &mut known).await {
             Err(error) => return error,
             Ok(end) => {
-                let is_new = known.version != before;
-                if is_new {
+                let (is_new, lasted) = (known.version != before, began.elapsed());
+                if is_new || PACE <= lasted {
                     (*in_vain, broken) = (0, 0);
-                    continue;
                 }
+                let is_broken = matches!(end, End::Broken(_));
                 match end {
                     End::Over => broken = 0,
                     End::Broken(error) if broken == PATIENCE => return error.into(),
                     End::Broken(_) => broken += 1,
                 }
                 // It may be that only this connection broke. Nothing else is asked for again at once.
-                if broken != 1 {
-                    clock::sleep(PACE.saturating_sub(began.elapsed())).await;
+                if is_new || !is_broken || broken > 1 {
+                    clock::sleep(PACE.saturating_sub(lasted)).await;
                 }
             }
         }
@@ -122,7 +130,7 @@ async fn follow_from_list(
 
 async fn listed(kubernetes: &Kubernetes, access: &Access, service: &Service) -> Result<Known, ApiError> {
     let (mut slices, mut from) = (Slices::default(), String::new());
-    loop {
+    for _ in 0..MOST_PAGES {
         let page = api::list(access, service, &from).await?;
         for (number, item) in page.items.unwrap_or_default().into_iter().enumerate() {
             let name = name(&item).unwrap_or_else(|| format!("{number} of the page at {from:?}"));
@@ -137,6 +145,7 @@ async fn listed(kubernetes: &Kubernetes, access: &Access, service: &Service) -> 
             return Ok(Known { slices, version: page.metadata.resource_version });
         }
     }
+    Err(format!("the list of slices has over {MOST_PAGES} pages").into())
 }
 
 async fn watched(

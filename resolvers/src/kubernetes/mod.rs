@@ -14,6 +14,7 @@ mod builder;
 mod follow;
 mod lines;
 mod names;
+mod slice;
 mod slices;
 
 use std::{fmt, time::Duration};

@@ -1,11 +1,14 @@
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actor_resolvers::{
     GceResolver,
     gce::{GceApi, GceError, GceInstance},
 };
 use actor_runtime::{BoxFuture, Namespace, Resolver};
-use std::sync::{Arc, Mutex};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::{RUNNING, builder, project, resolver};
@@ -96,12 +99,18 @@ async fn all_instances_may_go() {
 }
 
 #[tokio::test]
-async fn a_quota_is_respected_in_both_forms_for_as_long_as_is_asked() {
+async fn a_quota_is_respected_in_all_forms_for_as_long_as_is_asked() {
     let text = "Quota exceeded for quota metric 'Read requests' of service 'compute.googleapis.com'";
     for reply in [
         error(403, text, "rateLimitExceeded"),
         error(403, text, "quotaExceeded"),
         error(429, text, "RESOURCE_EXHAUSTED"),
+        Reply::json(
+            403,
+            &json!({"error": {"code": 403, "message": text, "status": "PERMISSION_DENIED", "details": [
+                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED"},
+            ]}}),
+        ),
     ] {
         let (project, server) = project().await;
         project.put("vm-1", RUNNING, Some("10.0.0.1"), &[("actor_calc", "7000")]);

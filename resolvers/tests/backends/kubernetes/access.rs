@@ -2,8 +2,11 @@ use std::{fs, path::PathBuf, sync::Arc};
 
 use actor_resolvers::KubernetesResolver;
 use actor_runtime::{Namespace, Resolver};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
+use rustls::{
+    RootCertStore, ServerConfig, crypto::ring, pki_types::PrivateKeyDer, server::WebPkiClientVerifier,
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::{builder, cluster};
@@ -35,37 +38,62 @@ impl Drop for Directory {
     }
 }
 
-/// A server's side of TLS, and the authority to be trusted.
-fn tls() -> (TlsAcceptor, String) {
-    let key = KeyPair::generate().expect("a key");
-    let mut authority = CertificateParams::new(Vec::new()).expect("no names");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let trusted = authority.self_signed(&key).expect("it signs itself").pem();
-    let issuer = Issuer::new(authority, key);
-    let key = KeyPair::generate().expect("a key");
-    let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
-    let certificate = server.signed_by(&key, &issuer).expect("it is signed");
-    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("they fit")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .expect("they fit");
-    (TlsAcceptor::from(Arc::new(config)), trusted)
+/// An authority that signs certificates.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: rcgen::Certificate,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("it signs itself");
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    fn sign(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        (params.signed_by(&key, &self.issuer).expect("it is signed"), key)
+    }
+
+    /// A server's side of TLS.
+    fn serves(&self, asks_for_clients: bool) -> TlsAcceptor {
+        let (certificate, key) = self.sign("127.0.0.1");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let provider = Arc::new(ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).expect("it is an authority");
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let clients = clients.build().expect("there are roots");
+        let config = ServerConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().expect("they fit");
+        let config = match asks_for_clients {
+            true => config.with_client_cert_verifier(clients),
+            false => config.with_no_client_auth(),
+        };
+        let config = config.with_single_cert(vec![certificate.der().clone()], key).expect("they fit");
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    fn pem(&self) -> String {
+        self.certificate.pem()
+    }
 }
 
 #[tokio::test]
 async fn a_pod_uses_its_service_account_over_tls_and_reads_a_new_token_when_the_old_one_is_refused() {
-    let (acceptor, authority) = tls();
+    let authority = Authority::new();
     let directory = Directory::new("account");
     directory.write("token", "first");
-    directory.write("ca.crt", &authority);
+    directory.write("ca.crt", &authority.pem());
     directory.write("namespace", "prod\n");
     let cluster = Cluster::new();
     cluster.require("first");
     cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
-    let server = cluster.serve_at("127.0.0.1:0".parse().unwrap(), Some(acceptor)).await;
+    let server = cluster.serve_at("127.0.0.1:0".parse().unwrap(), Some(authority.serves(false))).await;
     let url = format!("https://{}", server.address);
     let resolver = KubernetesResolver::builder()
         .url(url)
@@ -86,14 +114,14 @@ async fn a_pod_uses_its_service_account_over_tls_and_reads_a_new_token_when_the_
 
 #[tokio::test]
 async fn an_authority_that_is_another_one_is_refused_until_the_file_has_the_right_one() {
-    let (acceptor, authority) = tls();
+    let authority = Authority::new();
     let directory = Directory::new("authority");
     directory.write("token", "t");
-    directory.write("ca.crt", &tls().1);
+    directory.write("ca.crt", &Authority::new().pem());
     directory.write("namespace", "prod");
     let cluster = Cluster::new();
     cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
-    let server = cluster.serve_at("127.0.0.1:0".parse().unwrap(), Some(acceptor)).await;
+    let server = cluster.serve_at("127.0.0.1:0".parse().unwrap(), Some(authority.serves(false))).await;
     let url = format!("https://{}", server.address);
     let resolver = KubernetesResolver::builder()
         .url(url)
@@ -106,7 +134,7 @@ async fn an_authority_that_is_another_one_is_refused_until_the_file_has_the_righ
     assert!(error.contains("cannot be reached"), "{error}");
     assert!(error.contains("certificate"), "{error}");
     assert!(cluster.asked().is_empty());
-    directory.write("ca.crt", &authority);
+    directory.write("ca.crt", &authority.pem());
     watched.has(&["10.0.0.1:7000"]).await;
 }
 
@@ -132,6 +160,32 @@ async fn a_kubeconfig_gives_the_server_the_namespace_and_the_token() {
     assert_eq!(addresses(&result), ["10.0.0.1:7000"]);
     let error = KubernetesResolver::builder().kubeconfig_file(path).context("there").build().unwrap_err();
     assert!(error.to_string().contains("has no context \"there\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_kubeconfig_gives_the_authority_and_a_certificate_of_ones_own() {
+    let authority = Authority::new();
+    let cluster = Cluster::new();
+    cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
+    let server = cluster.serve_at("127.0.0.1:0".parse().unwrap(), Some(authority.serves(true))).await;
+    let url = format!("https://{}", server.address);
+    let (certificate, key) = authority.sign("me");
+    let of = |text: String| STANDARD.encode(text);
+    let trusts = format!(", certificate-authority-data: {}", of(authority.pem()));
+    let chain = format!("client-certificate-data: {}", of(certificate.pem()));
+    let both = format!("{chain}, client-key-data: {}", of(key.serialize_pem()));
+    let directory = Directory::new("identity");
+    let path = directory.write("config", &kubeconfig(&url, &trusts, &both));
+    let resolver = KubernetesResolver::builder().kubeconfig_file(path).options(quick()).build().unwrap();
+    assert_eq!(resolver.resolve(&Namespace::local(), "calc").await.unwrap().endpoints.len(), 1);
+    for (user, expected) in
+        [("{}", "cannot be reached"), (&*chain, "one of client-certificate and client-key")]
+    {
+        let path = directory.write("other", &kubeconfig(&url, &trusts, user.trim_matches(['{', '}'])));
+        let other = KubernetesResolver::builder().kubeconfig_file(path).options(quick()).build().unwrap();
+        let error = failure(&other, "calc").await;
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[tokio::test]

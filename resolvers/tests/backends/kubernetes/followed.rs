@@ -146,6 +146,53 @@ async fn a_server_that_forgets_everything_at_once_is_a_failure_and_not_asked_all
 }
 
 #[tokio::test]
+async fn a_server_that_ends_each_watch_at_once_is_not_asked_all_the_time() {
+    let (cluster, server) = cluster().await;
+    let resolver = resolver(&server);
+    let mut watched = Watched::new(&resolver, "calc");
+    watched.has(&[]).await;
+    let began = now();
+    for round in 1..=3 {
+        cluster.watched(round).await;
+        cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
+        cluster.end_watches();
+    }
+    cluster.watched(4).await;
+    assert!(began.elapsed() >= Duration::from_millis(2900), "{:?}", began.elapsed());
+    assert_eq!((cluster.lists().len(), watched.stale), (1, 0));
+}
+
+#[tokio::test]
+async fn pages_without_an_end_are_a_failure() {
+    let (cluster, server) = cluster().await;
+    for _ in 0..200 {
+        let page = json!({"metadata": {"resourceVersion": "7", "continue": "again"}, "items": []});
+        cluster.script(Reply::json(200, &page));
+    }
+    let resolver = resolver(&server);
+    let error = Watched::new(&resolver, "calc").next().await.unwrap_err();
+    assert!(error.contains("has over 200 pages"), "{error}");
+}
+
+#[tokio::test]
+async fn a_watch_that_always_breaks_off_is_a_failure() {
+    let (cluster, server) = cluster().await;
+    cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
+    let resolver = resolver(&server);
+    let mut watched = Watched::new(&resolver, "calc");
+    watched.has(&["10.0.0.1:7000"]).await;
+    cluster.watched(1).await;
+    for _ in 0..3 {
+        let broken = vec![Ok(Bytes::from_static(b"{\"type\"")), Err(io::Error::other("broken off"))];
+        cluster.script(Reply::Pieces(stream::iter(broken).boxed()));
+    }
+    cluster.break_watches();
+    let reason = watched.is_stale().await;
+    assert!(reason.contains("broke off") || reason.contains("connection closed"), "{reason}");
+    watched.has(&["10.0.0.1:7000"]).await;
+}
+
+#[tokio::test]
 async fn a_watch_that_breaks_off_goes_on_from_the_last_version_and_is_not_stale() {
     let (cluster, server) = cluster().await;
     cluster.put("prod", "calc", "calc-0", &["10.0.0.1"], 7000);
