@@ -5,11 +5,11 @@ use std::{
     env,
     fmt::Display,
     fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     pin::pin,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -48,10 +48,22 @@ pub fn short_or_long(short: Duration, long: Duration) -> Duration {
     if env::var("ACTOR_LONG").is_ok_and(|value| value == "1") { long } else { short }
 }
 
-/// A port of 127.0.0.1 that nobody listens at.
+/// A port of 127.0.0.1 that nobody listens at, and that no other test of this program gets. It is none of those that the system
+/// gives to connections (from 32768 on), which would take it before the server does.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("its number").port()
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let own = std::process::id().wrapping_mul(101);
+    let mut numbers = (0..PORTS).map(|_| {
+        let number = own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(FIRST + number % PORTS).expect("a port")
+    });
+    let is_free = |port: &u16| {
+        let at = (Ipv4Addr::LOCALHOST, *port);
+        TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok()
+    };
+    numbers.find(is_free).expect("a port")
 }
 
 /// Asks again until the answer is yes; that is at most 30 seconds.

@@ -32,8 +32,9 @@ pub(super) struct Etcd {
     program: PathBuf,
     port: u16,
     arguments: Vec<String>,
-    folder: Folder,
     pub(super) server: Server,
+    /// After the server, which shows its log when it ends.
+    folder: Folder,
 }
 
 impl Etcd {
@@ -65,7 +66,7 @@ impl Etcd {
         let own = own.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
         let arguments: Vec<String> = own.chain(arguments.iter().map(ToString::to_string)).collect();
         let server = launch(&program, &arguments, &folder);
-        let etcd = Self { program, port, arguments, folder, server };
+        let mut etcd = Self { program, port, arguments, server, folder };
         etcd.ready().await;
         Some(etcd)
     }
@@ -77,9 +78,10 @@ impl Etcd {
         self.ready().await;
     }
 
-    async fn ready(&self) {
+    async fn ready(&mut self) {
         let range = json!({ "key": text("x"), "limit": "1" });
         until("etcd answers", async || {
+            assert!(self.server.is_running(), "etcd has ended");
             let asked = timeout(Duration::from_secs(1), self.ask("/v3/kv/range", &range)).await;
             asked.is_ok_and(|answer| answer.is_some())
         })
