@@ -3,7 +3,7 @@
 //! ```text
 //!   list pages at revision R ──► table ──► watch from R+1 ──► events ──► table
 //!        ▲                                    │  silent: what has changed since the last event? how many keys are there?
-//!        └── compacted · cut short ◄──────────┤      nothing, and as many as here ──► confirmed
+//!        └── compacted · old ◄────────────────┤      nothing, and as many as here ──► confirmed
 //!            failed: the engine tries again ◄─┘      more, and the watch does not tell it either ──► it is dead
 //! ```
 //!
@@ -38,8 +38,9 @@ const LONGEST_PAGE: usize = 8 << 20;
 /// How often what is listed may be compacted before it can be watched.
 const COMPACTED: usize = 3;
 
-/// After this time a table that has not all keys is made anew.
-const CUT_AGAIN: Duration = Duration::from_secs(30);
+/// After this time a table is made anew, whatever the watch has told, and sooner one that has not all keys.
+const LISTED_FOR: Duration = Duration::from_secs(600);
+const CUT_FOR: Duration = Duration::from_secs(30);
 
 /// What is published: the table is changed in place, and each change is published anew.
 pub(super) type Shared = Arc<Mutex<Table>>;
@@ -50,7 +51,7 @@ pub(super) async fn follow(gateway: &Gateway, beginning: &str, publisher: &Publi
     let mut compacted = 0;
     loop {
         match following.once().await {
-            Ok(Again::Cut) => compacted = 0,
+            Ok(Again::Old) => compacted = 0,
             Ok(Again::Compacted { watched: true }) => compacted = 1,
             Ok(Again::Compacted { watched: false }) => compacted += 1,
             Err(error) => {
@@ -67,7 +68,7 @@ pub(super) async fn follow(gateway: &Gateway, beginning: &str, publisher: &Publi
 /// Why it is listed again.
 enum Again {
     Compacted { watched: bool },
-    Cut,
+    Old,
 }
 
 struct Following<'a> {
@@ -190,8 +191,8 @@ impl Watch<'_> {
                 }
             }
             let is_cut = lock(&self.table).keys().is_none();
-            if is_cut && self.listed.elapsed() >= CUT_AGAIN {
-                return Ok(Again::Cut);
+            if self.listed.elapsed() >= if is_cut { CUT_FOR } else { LISTED_FOR } {
+                return Ok(Again::Old);
             }
         }
     }
