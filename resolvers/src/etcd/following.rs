@@ -94,11 +94,27 @@ impl Following<'_> {
                 fragment: true,
             },
         };
-        let lines = self.gateway.stream("/v3/watch", &asks).await?;
-        let listed = clock::now();
-        let watch =
-            Watch { following: self, lines, table, revision, looked: revision, listed, watched: false };
-        watch.run().await
+        let begun = async {
+            let lines = self.gateway.stream("/v3/watch", &asks).await?;
+            let listed = clock::now();
+            let mut watch =
+                Watch { following: self, lines, table, revision, looked: revision, listed, watched: false };
+            let again = watch.begin().await?;
+            Ok::<_, BoxError>((watch, again))
+        };
+        match begun.await {
+            Ok((_, Some(again))) => Ok(again),
+            Ok((watch, None)) => watch.run().await,
+            Err(error) => {
+                let lost =
+                    matches!(error.downcast_ref(), Some(GatewayError::Http(_) | GatewayError::Nobody(_)));
+                if !lost {
+                    // What is listed is fresh. Where watches are refused and lists are not, it is listed this often.
+                    clock::sleep(self.gateway.silence()).await;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// All keys, page by page, at the revision of the first page; `None` if that was compacted meanwhile.
@@ -154,16 +170,15 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
+    /// Waits for the first thing that is told.
+    async fn begin(&mut self) -> Result<Option<Again>, BoxError> {
+        let first = self.lines.object::<WatchResponse>(self.following.gateway.silence()).await?;
+        let first = first.ok_or("the watch ended before it began")?;
+        self.take(first.result, first.error)
+    }
+
     async fn run(mut self) -> Result<Again, BoxError> {
         let silence = self.following.gateway.silence();
-        match self.lines.object::<WatchResponse>(silence).await? {
-            Some(first) => {
-                if let Some(again) = self.take(first.result, first.error)? {
-                    return Ok(again);
-                }
-            }
-            None => return Err("the watch ended before it began".into()),
-        }
         let mut look_at = clock::now() + silence;
         // Whether etcd has something that the watch has not told, since the last look.
         let mut owes = false;
