@@ -3,7 +3,7 @@
 //! ```text
 //!   list pages at revision R ──► table ──► watch from R+1 ──► events ──► table
 //!        ▲                                    │  silent: what has changed since the last event? how many keys are there?
-//!        └── compacted · cut short ◄──────────┤      nothing, and as many as here ──► confirmed
+//!        └── compacted · old ◄────────────────┤      nothing, and as many as here ──► confirmed
 //!            failed: the engine tries again ◄─┘      more, and the watch does not tell it either ──► it is dead
 //! ```
 //!
@@ -38,8 +38,9 @@ const LONGEST_PAGE: usize = 8 << 20;
 /// How often what is listed may be compacted before it can be watched.
 const COMPACTED: usize = 3;
 
-/// After this time a table that has not all keys is made anew.
-const CUT_AGAIN: Duration = Duration::from_secs(30);
+/// After this time a table is made anew, whatever the watch has told, and sooner one that has not all keys.
+const LISTED_FOR: Duration = Duration::from_secs(600);
+const CUT_FOR: Duration = Duration::from_secs(30);
 
 /// What is published: the table is changed in place, and each change is published anew.
 pub(super) type Shared = Arc<Mutex<Table>>;
@@ -50,7 +51,7 @@ pub(super) async fn follow(gateway: &Gateway, beginning: &str, publisher: &Publi
     let mut compacted = 0;
     loop {
         match following.once().await {
-            Ok(Again::Cut) => compacted = 0,
+            Ok(Again::Old) => compacted = 0,
             Ok(Again::Compacted { watched: true }) => compacted = 1,
             Ok(Again::Compacted { watched: false }) => compacted += 1,
             Err(error) => {
@@ -67,7 +68,7 @@ pub(super) async fn follow(gateway: &Gateway, beginning: &str, publisher: &Publi
 /// Why it is listed again.
 enum Again {
     Compacted { watched: bool },
-    Cut,
+    Old,
 }
 
 struct Following<'a> {
@@ -93,11 +94,27 @@ impl Following<'_> {
                 fragment: true,
             },
         };
-        let lines = self.gateway.stream("/v3/watch", &asks).await?;
-        let listed = clock::now();
-        let watch =
-            Watch { following: self, lines, table, revision, looked: revision, listed, watched: false };
-        watch.run().await
+        let begun = async {
+            let lines = self.gateway.stream("/v3/watch", &asks).await?;
+            let listed = clock::now();
+            let mut watch =
+                Watch { following: self, lines, table, revision, looked: revision, listed, watched: false };
+            let again = watch.begin().await?;
+            Ok::<_, BoxError>((watch, again))
+        };
+        match begun.await {
+            Ok((_, Some(again))) => Ok(again),
+            Ok((watch, None)) => watch.run().await,
+            Err(error) => {
+                let lost =
+                    matches!(error.downcast_ref(), Some(GatewayError::Http(_) | GatewayError::Nobody(_)));
+                if !lost {
+                    // What is listed is fresh. Where watches are refused and lists are not, it is listed this often.
+                    clock::sleep(self.gateway.silence()).await;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// All keys, page by page, at the revision of the first page; `None` if that was compacted meanwhile.
@@ -153,16 +170,15 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
+    /// Waits for the first thing that is told.
+    async fn begin(&mut self) -> Result<Option<Again>, BoxError> {
+        let first = self.lines.object::<WatchResponse>(self.following.gateway.silence()).await?;
+        let first = first.ok_or("the watch ended before it began")?;
+        self.take(first.result, first.error)
+    }
+
     async fn run(mut self) -> Result<Again, BoxError> {
         let silence = self.following.gateway.silence();
-        match self.lines.object::<WatchResponse>(silence).await? {
-            Some(first) => {
-                if let Some(again) = self.take(first.result, first.error)? {
-                    return Ok(again);
-                }
-            }
-            None => return Err("the watch ended before it began".into()),
-        }
         let mut look_at = clock::now() + silence;
         // Whether etcd has something that the watch has not told, since the last look.
         let mut owes = false;
@@ -190,8 +206,8 @@ impl Watch<'_> {
                 }
             }
             let is_cut = lock(&self.table).keys().is_none();
-            if is_cut && self.listed.elapsed() >= CUT_AGAIN {
-                return Ok(Again::Cut);
+            if self.listed.elapsed() >= if is_cut { CUT_FOR } else { LISTED_FOR } {
+                return Ok(Again::Old);
             }
         }
     }

@@ -28,6 +28,7 @@ pub(super) mod code {
     pub(in super::super) const INVALID_ARGUMENT: i64 = 3;
     pub(in super::super) const DEADLINE_EXCEEDED: i64 = 4;
     pub(in super::super) const NOT_FOUND: i64 = 5;
+    pub(in super::super) const FAILED_PRECONDITION: i64 = 9;
     pub(in super::super) const OUT_OF_RANGE: i64 = 11;
     pub(in super::super) const UNAVAILABLE: i64 = 14;
     pub(in super::super) const UNAUTHENTICATED: i64 = 16;
@@ -157,7 +158,14 @@ impl Gateway {
         }
         let credentials = AuthenticateRequest { name: &user.name, password: &user.password };
         let asks = Asked { path: "/v3/auth/authenticate", body: json(&credentials), most: SMALL };
-        let Whole(AuthenticateResponse { token }) = Whole::of(self, at, &asks, None).await?;
+        let token = match Whole::of(self, at, &asks, None).await {
+            Ok(Whole(AuthenticateResponse { token })) => token,
+            // It may be switched on later.
+            Err(GatewayError::Refused { code: code::FAILED_PRECONDITION, .. }) => {
+                return A::of(self, at, asked, None).await;
+            }
+            Err(error) => return Err(error),
+        };
         let token = HeaderValue::try_from(token).ok().map(|mut token| {
             token.set_sensitive(true);
             token

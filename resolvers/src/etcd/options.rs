@@ -56,7 +56,7 @@ impl EtcdOptions {
         self
     }
 
-    /// For a cluster with authentication. The user needs to read the prefix, and to write it where actors are announced.
+    /// For a cluster with authentication; where it is not switched on nobody is asked who he is. The user needs to read the prefix, and to write it where actors are announced.
     /// Certificates do not say who a user is here: etcd does not look at their names when it is asked over its gateway.
     #[must_use]
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {

@@ -52,12 +52,18 @@ async fn users_are_let_in_again_when_their_token_has_ended() {
     let Some(etcd) = Etcd::start_with(&["--auth-token", "simple", "--auth-token-ttl", "1"]).await else {
         return;
     };
+    // Who has a password is let in before there are users, too.
+    let early = EtcdResolver::with(options(&etcd, "reader"), soon()).unwrap();
+    assert!(resolve(&early, "calc").await.unwrap().is_empty());
     let root = etcd.with_users().await;
     let put = |port: u16| json!({ "key": text("/actors/<local>/calc/1"), "value": text(&at(port)) });
     etcd.ask_as(&root, "/v3/kv/put", &put(7000)).await;
     let resolver = EtcdResolver::with(options(&etcd, "reader"), soon()).unwrap();
     let mut results = watch(&resolver, "calc");
     told(&mut results, "what is there", |result| ports(result) == [7000]).await;
+
+    let mut results = watch(&early, "calc");
+    told(&mut results, "what was put since", |result| ports(result) == [7000]).await;
 
     let error = resolve(&super::resolver(etcd.url()), "calc").await.unwrap_err().to_string();
     assert!(error.contains("user name is empty") && error.contains("EtcdOptions::user"), "{error}");

@@ -5,9 +5,7 @@ use std::{process::Command, time::Duration};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
-use super::{
-    at, ports, post, registrar, registrar::serving, resolve, resolver, text, told, told_within, watch,
-};
+use super::{at, ports, post, registrar, registrar::serving, resolver, text, told, told_within, watch};
 use crate::server::{Folder, Server, free_port, program, until};
 
 struct Cluster {
@@ -82,5 +80,6 @@ async fn a_member_that_freezes_or_is_lost_is_left_for_another_one() {
     }
     server.register("later", registrar::Doubling).unwrap();
     until("it is announced", async || server.announced().await.is_ok()).await;
-    assert_eq!(resolve(&resolver, "later").await.unwrap().endpoints.len(), 1);
+    let mut results = watch(&resolver, "later");
+    told(&mut results, "it is found", |result| result.endpoints.len() == 1).await;
 }

@@ -160,6 +160,9 @@ async fn a_way_that_is_paused_is_found_out() {
 async fn a_watch_that_dies_in_silence_is_found_out_when_something_has_changed() {
     let Some((etcd, proxy, _resolver, mut results)) = behind_a_proxy().await else { return };
     for (what, port) in [("a put", Some(7001)), ("a deletion", None)] {
+        // Told by a watch, which there is then; what was told before may have been in a list.
+        etcd.put("/actors/<local>/calc/1", &at(7500)).await;
+        told(&mut results, "a change", |result| is_fresh(result, &[7500])).await;
         proxy.forget("/v3/watch");
         let began = Instant::now();
         match port {

@@ -185,6 +185,21 @@ async fn a_watch_that_talks_nonsense_leaves_the_last_good_list_with_its_age() {
 }
 
 #[tokio::test]
+async fn where_watches_are_refused_lists_are_made_and_not_too_many() {
+    let lists = Arc::new(std::sync::atomic::AtomicU16::new(0));
+    let counted = lists.clone();
+    let server = StandIn::new(move |path, _| match path {
+        "/v3/watch" => whole("403 Forbidden", r#"{"code":7,"message":"not through this proxy"}"#),
+        _ => listed(7000 + counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed), 5),
+    })
+    .await;
+    let mut results = watch(&resolver(server.url()), "calc");
+    let (_, after) = told(&mut results, "the fourth list", |result| ports(result) == [7003]).await;
+    let lists = lists.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(lists == 4 && after >= Duration::from_millis(1500), "{lists} lists within {after:?}");
+}
+
+#[tokio::test]
 async fn what_was_compacted_is_listed_again_and_a_cluster_that_only_compacts_is_left() {
     let mut lists = 0;
     let server = StandIn::new(move |path, _| {
