@@ -4,9 +4,10 @@ use std::fmt;
 
 use actor_runtime::{BoxFuture, Namespace, ResolveResult, Resolver};
 use futures::StreamExt;
+use tokio::time::Instant;
 
 use crate::{
-    ViewOptions,
+    ViewOptions, clock,
     view::{BoxError, Publisher, Source, Views, resolves_by_views},
 };
 
@@ -57,7 +58,8 @@ struct Other {
 
 impl Source for Other {
     type Key = (Namespace, String);
-    type State = ResolveResult;
+    /// And when it was heard.
+    type State = (ResolveResult, Instant);
 
     fn key(&self, namespace: &Namespace, name: &str) -> Result<Self::Key, BoxError> {
         Ok((namespace.clone(), name.to_owned()))
@@ -66,13 +68,13 @@ impl Source for Other {
     fn follow<'a>(
         &'a self,
         (namespace, name): &'a Self::Key,
-        publisher: &'a Publisher<ResolveResult>,
+        publisher: &'a Publisher<Self::State>,
     ) -> BoxFuture<'a, BoxError> {
         Box::pin(async move {
             let mut results = self.resolver.watch(namespace, name);
             while let Some(result) = results.next().await {
                 match result {
-                    Ok(result) => publisher.set(result),
+                    Ok(result) => publisher.set((result, clock::now())),
                     Err(error) => return error.into(),
                 }
             }
@@ -80,8 +82,12 @@ impl Source for Other {
         })
     }
 
-    fn answer(&self, state: &ResolveResult, _: &Namespace, _: &str) -> ResolveResult {
-        state.clone()
+    fn answer(&self, (result, heard): &Self::State, _: &Namespace, _: &str) -> ResolveResult {
+        let mut result = result.clone();
+        if let Some(stale) = &mut result.stale {
+            stale.age += heard.elapsed();
+        }
+        result
     }
 }
 

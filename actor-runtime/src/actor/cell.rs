@@ -207,6 +207,7 @@ impl Target for ActorCell {
 
     fn stop(&self, reason: StopReason) {
         self.mailbox.stop(reason);
+        self.refuses();
         self.ended_at_rest();
     }
 
@@ -243,7 +244,13 @@ impl ActorCell {
     pub(crate) fn stop_now(&self, reason: StopReason) {
         self.limit(self.identity.node.config().stop_timeout);
         self.mailbox.close(reason);
+        self.refuses();
         self.ended_at_rest();
+    }
+
+    /// It takes no more calls: whoever announces it is told.
+    fn refuses(&self) {
+        self.identity.node.directory().touch();
     }
 
     /// An actor that has no run, and gets none any more, has nobody else to see to its end.
@@ -278,7 +285,10 @@ impl ActorCell {
     pub(crate) fn stop_itself(&self) {
         match self.limits.care {
             Care::Permanent => drop(self.mailbox.retire(StopReason::Finished)),
-            Care::Nobody | Care::Supervisor => self.mailbox.stop(StopReason::Finished),
+            Care::Nobody | Care::Supervisor => {
+                self.mailbox.stop(StopReason::Finished);
+                self.refuses();
+            }
         }
     }
 

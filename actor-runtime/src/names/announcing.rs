@@ -52,8 +52,7 @@ impl Waiter {
         let mut status = self.0.status();
         let waited = async {
             let there = |status: &Status| wanted <= status.version && status.failure.is_none();
-            let done = status.wait_for(|status| there(status) || self.0.is_replaced()).await;
-            done.is_ok() && !self.0.is_replaced()
+            status.wait_for(|status| there(status) || status.is_over).await.is_ok_and(|status| there(&status))
         };
         let done = tokio::select! {
             biased;
@@ -73,6 +72,20 @@ impl Waiter {
 
 /// Calls the registrar, again if it gives up, until the node wants nothing announced any more.
 async fn run(node: Node, registrar: Arc<dyn Registrar>, shared: Arc<Announced>) {
+    let _over = Over(&shared);
+    announce(node, registrar, shared.clone()).await;
+}
+
+/// However the task ends, nobody waits for it afterwards.
+struct Over<'a>(&'a Announced);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.over();
+    }
+}
+
+async fn announce(node: Node, registrar: Arc<dyn Registrar>, shared: Arc<Announced>) {
     loop {
         let last = Announcement::new(node.id(), node.directory(), shared.clone());
         let announced = {

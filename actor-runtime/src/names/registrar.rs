@@ -99,6 +99,8 @@ pub(super) struct Status {
     pub(super) version: u64,
     /// Why what came later is not.
     pub(super) failure: Option<String>,
+    /// Whether nothing will be announced any more.
+    pub(super) is_over: bool,
 }
 
 impl Announcement {
@@ -183,6 +185,12 @@ impl Announced {
 
     pub(super) fn replace(&self) {
         self.replaced.store(true, Ordering::Release);
+        self.over();
+    }
+
+    /// Tells whoever waits that nothing will be announced any more.
+    pub(super) fn over(&self) {
+        self.status.send_modify(|status| status.is_over = true);
     }
 
     pub(super) fn is_replaced(&self) -> bool {

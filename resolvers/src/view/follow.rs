@@ -3,6 +3,7 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -11,6 +12,9 @@ use tokio::sync::Notify;
 
 use super::{BoxError, Publisher, Shared, Source, ViewOptions};
 use crate::clock;
+
+/// A backend that was followed for less than this is not well, whatever it said.
+const WELL: Duration = Duration::from_secs(1);
 
 pub(super) struct Task<S: Source> {
     pub(super) source: Arc<S>,
@@ -33,16 +37,19 @@ impl<S: Source> Task<S> {
 
     async fn follow(&self) -> std::convert::Infallible {
         let mut pauses = self.pauses();
-        let mut heard = self.publisher.heard();
+        let mut pause = Duration::ZERO;
         loop {
+            let (began, heard) = (clock::now(), self.publisher.heard());
             let error = self.follow_once().await;
-            if self.publisher.heard() != heard {
-                heard = self.publisher.heard();
+            // What is heard and fails at once, again and again, is not well.
+            let was_well = self.publisher.heard() != heard && began.elapsed() >= pause.max(WELL);
+            if was_well {
                 pauses = self.pauses();
             }
-            let pause = pauses.next().unwrap_or(self.options.longest_pause);
-            let text = error.to_string();
-            if self.publisher.fail(error) {
+            let is_first = pause.is_zero();
+            pause = pauses.next().unwrap_or(self.options.longest_pause).min(self.options.longest_pause);
+            let text = self.publisher.fail(error);
+            if was_well || is_first {
                 tracing::warn!(source = ?self.source, key = ?self.key, error = %text, "not followed any more; tries again");
             } else {
                 tracing::debug!(source = ?self.source, key = ?self.key, error = %text, ?pause, "not followed again");

@@ -34,6 +34,9 @@ use crate::{
     sync::{Mutex, lock},
 };
 
+/// How often it is looked, at most, whether a question is still watched.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How many questions one resolver follows at a time.
 const MOST: usize = 4096;
 
@@ -74,23 +77,24 @@ impl<S: Source> Shared<S> {
     /// What is seen of this question from now on.
     fn enter(self: &Arc<Self>, key: &S::Key) -> Result<Entered<S::State>, BoxError> {
         let mut views = lock(&self.views);
-        let is_full = views.len() >= MOST;
-        match views.get_mut(key) {
+        let state = match views.get_mut(key) {
             Some(view) if !view.publisher.is_ended() => {
                 view.asked = clock::now();
                 return Ok(Entered { seen: view.publisher.subscribe(), wanted: view.wanted.clone() });
             }
-            None if is_full => {
-                return Err(format!(
-                    "{:?} follows {MOST} questions already; ask it for fewer names",
-                    self.source
-                )
-                .into());
-            }
             // The runtime that followed has ended, and what it heard last may be long ago.
-            Some(_) | None => {}
+            Some(view) => view.publisher.state(),
+            None => None,
+        };
+        if views.len() >= MOST {
+            views.retain(|_, view| !view.publisher.is_ended());
+            if views.len() >= MOST {
+                let text =
+                    format!("{:?} follows {MOST} questions already; ask it for fewer names", self.source);
+                return Err(text.into());
+            }
         }
-        let publisher = Arc::new(Publisher::new());
+        let publisher = Arc::new(Publisher::new(state));
         let wanted = Arc::new(Notify::new());
         let entered = Entered { seen: publisher.subscribe(), wanted: wanted.clone() };
         let task = follow::Task {
@@ -112,8 +116,10 @@ impl<S: Source> Shared<S> {
         let mut views = lock(&self.views);
         let view = views.get(key).filter(|view| Arc::ptr_eq(&view.publisher, publisher))?;
         let now = clock::now();
-        let asked = if publisher.watchers() > 0 { now } else { view.asked };
-        let until = later(asked, self.options.forget_after);
+        if publisher.watchers() > 0 {
+            return Some(later(now, self.options.forget_after.max(LOOK)));
+        }
+        let until = later(view.asked, self.options.forget_after);
         if now < until {
             return Some(until);
         }
@@ -160,14 +166,29 @@ impl<S: Source> Shared<S> {
         let Some((state, confirmed)) = &seen.state else {
             return Err(seen.failure.as_ref().map_or_else(|| self.silent(), |failed| failed.text().into()));
         };
-        let Some(failed) = &seen.failure else { return Ok(self.source.answer(state, namespace, name)) };
-        let age = confirmed.elapsed();
-        if self.options.serve_stale_for.is_some_and(|limit| limit < age) {
-            return Err(format!("what is known is {age:.1?} old, which is too old: {}", failed.text()).into());
-        }
         let mut result = self.source.answer(state, namespace, name);
-        result.stale = Some(Staleness::new(age, failed.text()));
-        Ok(result)
+        let age = confirmed.elapsed();
+        let reason = match &seen.failure {
+            Some(failed) => Some(failed.text()),
+            None if seen.is_old => Some("it is not followed yet on this runtime".to_owned()),
+            None if self.source.good_for().is_some_and(|time| time < age) => Some(
+                "its backend was not heard since; the runtime that follows it may stand still".to_owned(),
+            ),
+            None => None,
+        };
+        if let Some(reason) = reason {
+            // What was stale when it was heard is older by that.
+            let age = result.stale.map_or(age, |stale| stale.age.max(age));
+            result.stale = Some(Staleness::new(age, reason));
+        }
+        match (&result.stale, self.options.serve_stale_for) {
+            (Some(stale), Some(limit)) if limit < stale.age => {
+                let text =
+                    format!("what is known is older than {limit:?}, which is too old: {}", stale.reason);
+                Err(text.into())
+            }
+            _ => Ok(result),
+        }
     }
 
     fn silent(&self) -> BoxError {
@@ -182,23 +203,16 @@ struct Entered<T> {
 }
 
 impl<T> Seen<T> {
-    /// When what is known will be too old, if that is to come.
-    fn too_old_at(&self, options: &ViewOptions) -> Option<Instant> {
-        let (_, confirmed) = self.state.as_ref().filter(|_| self.failure.is_some())?;
-        let at = later(*confirmed, options.serve_stale_for?);
-        (clock::now() <= at).then(|| at + Duration::from_millis(1))
-    }
-
     /// The failure, if nothing else is known.
     fn unknown(&self) -> Option<Arc<Failed>> {
-        self.failure.clone().filter(|_| self.state.is_none())
+        self.failure.clone().filter(|_| self.state.is_none() || self.is_old)
     }
 
     /// Whether there is an answer, or a failure other than that one.
     fn is_settled(&self, before: Option<&Arc<Failed>>) -> bool {
         let failed = self.failure.as_ref();
         let again = failed.is_some_and(|failed| before.is_none_or(|before| !Arc::ptr_eq(before, failed)));
-        self.ended || self.state.is_some() || again
+        self.ended || again || self.state.is_some() && !self.is_old
     }
 }
 

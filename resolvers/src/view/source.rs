@@ -1,4 +1,4 @@
-use std::{fmt, hash::Hash, sync::Arc};
+use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 
 use actor_runtime::{BoxFuture, Namespace, ResolveResult};
 use tokio::{sync::watch, time::Instant};
@@ -30,8 +30,14 @@ pub(crate) trait Source: fmt::Debug + Send + Sync + 'static {
         publisher: &'a Publisher<Self::State>,
     ) -> BoxFuture<'a, BoxError>;
 
-    /// What the state says about a name.
+    /// What the state says about a name. If that is stale by itself, its age is that of now.
     fn answer(&self, state: &Self::State, namespace: &Namespace, name: &str) -> ResolveResult;
+
+    /// How long what was published is right without another word of the source, which says one more often than that unless its
+    /// task cannot run: on a runtime that is not driven, or a machine that was suspended. `None` if it says nothing by itself.
+    fn good_for(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Where a source puts what it heard.
@@ -47,6 +53,8 @@ pub(super) struct Seen<S> {
     pub(super) state: Option<(Arc<S>, Instant)>,
     /// Why it is not known to be right now.
     pub(super) failure: Option<Arc<Failed>>,
+    /// Whether the state was heard by a task that has ended, and nothing since.
+    pub(super) is_old: bool,
     /// How often it was known to be right.
     pub(super) heard: u64,
     /// Whether the task is gone that followed the backend.
@@ -61,15 +69,17 @@ pub(super) struct Failed {
 }
 
 impl<S> Publisher<S> {
-    pub(super) fn new() -> Self {
-        Self { seen: watch::Sender::new(Seen { state: None, failure: None, heard: 0, ended: false }) }
+    /// Begins with what another one has heard, which serves if the backend cannot be asked.
+    pub(super) fn new(state: Option<(Arc<S>, Instant)>) -> Self {
+        let is_old = state.is_some();
+        Self { seen: watch::Sender::new(Seen { state, failure: None, is_old, heard: 0, ended: false }) }
     }
 
     /// The backend says this now.
     pub(crate) fn set(&self, state: S) {
         self.seen.send_modify(|seen| {
             seen.state = Some((Arc::new(state), clock::now()));
-            seen.failure = None;
+            (seen.failure, seen.is_old) = (None, false);
             seen.heard += 1;
         });
     }
@@ -81,7 +91,8 @@ impl<S> Publisher<S> {
             let Some((_, confirmed)) = &mut seen.state else { return false };
             *confirmed = clock::now();
             seen.heard += 1;
-            seen.failure.take().is_some()
+            let was_old = std::mem::take(&mut seen.is_old);
+            seen.failure.take().is_some() || was_old
         });
     }
 
@@ -91,12 +102,12 @@ impl<S> Publisher<S> {
         self.seen.borrow().state.as_ref().map(|(state, _)| state.clone())
     }
 
-    /// Gives whether this is the first failure since the backend was heard.
-    pub(super) fn fail(&self, error: BoxError) -> bool {
+    /// The backend cannot be followed; gives the text of that.
+    pub(super) fn fail(&self, error: BoxError) -> String {
         let failed = Arc::new(Failed { error, at: clock::now() });
-        let mut first = false;
-        self.seen.send_modify(|seen| first = seen.failure.replace(failed).is_none());
-        first
+        let text = failed.text();
+        self.seen.send_modify(|seen| seen.failure = Some(failed));
+        text
     }
 
     pub(super) fn end(&self) {
@@ -105,6 +116,10 @@ impl<S> Publisher<S> {
 
     pub(super) fn heard(&self) -> u64 {
         self.seen.borrow().heard
+    }
+
+    pub(super) fn state(&self) -> Option<(Arc<S>, Instant)> {
+        self.seen.borrow().state.clone()
     }
 
     pub(super) fn is_ended(&self) -> bool {

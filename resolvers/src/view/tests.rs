@@ -58,6 +58,10 @@ impl Source for Script {
         })
     }
 
+    fn good_for(&self) -> Option<Duration> {
+        Some(second(3600))
+    }
+
     fn answer(&self, port: &u16, _: &Namespace, name: &str) -> ResolveResult {
         let address = format!("127.0.0.1:{port}").parse().expect("an address");
         ResolveResult::new([ResolvedEndpoint::new(address, name)])
@@ -156,14 +160,16 @@ async fn pauses_grow_to_their_bound_and_begin_again_after_an_answer() {
     }
     say(&says, Say::Set(7));
     while watched.next().await.unwrap().is_err() {}
+    clock::sleep(second(5)).await;
     say(&says, Say::Fail("down"));
     clock::sleep(second(1)).await;
     let begun = lock(&views.shared.source.begun).clone();
     let pauses: Vec<_> = begun.windows(2).map(|two| two[1] - two[0]).collect();
     assert!(pauses[0] >= Duration::from_millis(100) && pauses[0] <= Duration::from_millis(250), "{pauses:?}");
-    let longest = second(1)..=Duration::from_millis(2200);
+    let longest = second(1)..=Duration::from_millis(1200);
     assert!(pauses[8..12].iter().all(|pause| longest.contains(pause)), "{pauses:?}");
-    assert!(pauses[12] <= Duration::from_millis(250), "{pauses:?}");
+    // Beside the five seconds in which all was well.
+    assert!(pauses[12] <= Duration::from_millis(5250), "{pauses:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,7 +205,7 @@ async fn what_is_too_old_is_no_answer() {
     assert!(watched.next().await.unwrap().unwrap().stale.is_some());
     let begun = clock::now();
     let text = watched.next().await.unwrap().unwrap_err().to_string();
-    assert!(text.ends_with("which is too old: down"), "{text}");
+    assert!(text.ends_with("older than 30s, which is too old: down"), "{text}");
     assert!(begun.elapsed() <= second(30), "{:?}", begun.elapsed());
     assert!(resolve(&views).await.unwrap_err().to_string().contains("too old"));
 }
@@ -276,6 +282,71 @@ async fn a_name_that_has_no_place_is_refused() {
     let mut watched = views.watch(&Namespace::local(), "refused");
     assert!(watched.next().await.unwrap().is_err());
     assert!(futures::poll!(watched.next()).is_pending());
+}
+
+/// Such as a watch that is refused although a list is not.
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_answers_and_fails_at_once_is_asked_less_often_each_time() {
+    let options = ViewOptions::default().retry(Duration::from_millis(100), second(10));
+    let (views, says) = script(options);
+    let _watched = views.watch(&Namespace::local(), "a");
+    say(&says, Say::Set(7));
+    resolve(&views).await.unwrap();
+    for _ in 0..50 {
+        say(&says, Say::Fail("no watch"));
+        say(&says, Say::Set(7));
+    }
+    clock::sleep(second(60)).await;
+    let tries = lock(&views.shared.source.begun).len();
+    assert!((8..=16).contains(&tries), "{tries} in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_watched_is_followed_however_soon_it_is_to_be_forgotten() {
+    let (views, says) = script(ViewOptions::default().forget_after(Duration::ZERO));
+    for said in [7, 8] {
+        say(&says, Say::Set(said));
+        assert_eq!(port(&resolve(&views).await.unwrap()), format!("127.0.0.1:{said}"));
+        clock::sleep(second(3)).await;
+        assert!(lock(&views.shared.views).is_empty());
+    }
+    let mut watched = views.watch(&Namespace::local(), "a");
+    say(&says, Say::Set(9));
+    assert_eq!(port(&watched.next().await.unwrap().unwrap()), "127.0.0.1:9");
+}
+
+/// A task that cannot run does not know that it is late.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_heard_of_for_too_long_is_not_called_fresh() {
+    let (views, says) = script(ViewOptions::default().forget_after(second(7200)));
+    say(&says, Say::Set(7));
+    assert_eq!(resolve(&views).await.unwrap().stale, None);
+    clock::sleep(second(3601)).await;
+    let found = resolve(&views).await.unwrap();
+    assert!(found.stale.is_some_and(|stale| stale.age >= second(3601)));
+    say(&says, Say::Confirm);
+    clock::sleep(second(1)).await;
+    assert_eq!(resolve(&views).await.unwrap().stale, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stale_when_it_was_heard_grows_older() {
+    let (views, says) = script(ViewOptions::default());
+    let limited = ViewOptions::default().serve_stale_for(second(100));
+    let kept = crate::CachedResolver::new(views.clone());
+    let kept_for_a_while = crate::CachedResolver::with(views, limited);
+    say(&says, Say::Set(7));
+    let local = Namespace::local();
+    let mut watched = kept_for_a_while.watch(&local, "a");
+    assert_eq!(watched.next().await.unwrap().unwrap().stale, None);
+    assert_eq!(kept.resolve(&local, "a").await.unwrap().stale, None);
+    fail(&says, "down").await;
+    assert!(watched.next().await.unwrap().unwrap().stale.is_some());
+    clock::sleep(second(60)).await;
+    let stale = kept.resolve(&local, "a").await.unwrap().stale.unwrap();
+    assert!(stale.age >= second(60) && stale.age < second(62), "{stale}");
+    assert!(watched.next().await.unwrap().is_err());
+    assert!(kept_for_a_while.resolve(&local, "a").await.unwrap_err().to_string().contains("too old"));
 }
 
 /// A process can have several runtimes one after the other, as tests do.

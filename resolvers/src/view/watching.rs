@@ -1,6 +1,6 @@
 //! The answers to one question, one after the other.
 
-use std::{future::pending, sync::Arc};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use actor_runtime::{Namespace, ResolveError, ResolveResult};
 use futures::{Stream, stream};
@@ -17,14 +17,14 @@ pub(super) fn stream<S: Source>(
     namespace: Namespace,
     name: String,
 ) -> impl Stream<Item = Result<ResolveResult, ResolveError>> + Send {
-    let patience = later(clock::now(), shared.options.answer_within);
     let watching = Watching {
         shared,
         key,
         namespace,
         name,
         seen: None,
-        patience: Some(patience),
+        patience: None,
+        too_old: None,
         told: None,
         refused: None,
     };
@@ -39,6 +39,8 @@ struct Watching<S: Source> {
     seen: Option<watch::Receiver<Seen<S::State>>>,
     /// When it is told that there is no answer yet.
     patience: Option<Instant>,
+    /// When what is known will be too old.
+    too_old: Option<Instant>,
     told: Option<Told>,
     /// Why the question is not followed.
     refused: Option<String>,
@@ -79,6 +81,7 @@ impl<S: Source> Watching<S> {
                     Ok(entered) => {
                         let seen = self.seen.insert(entered.seen);
                         seen.mark_changed();
+                        self.patience = Some(later(clock::now(), options.answer_within));
                     }
                     Err(error) if self.refused.as_ref() == Some(&error.to_string()) => {
                         clock::sleep(options.longest_pause).await;
@@ -91,9 +94,8 @@ impl<S: Source> Watching<S> {
                 continue;
             };
             self.refused = None;
-            let too_old = seen.borrow().too_old_at(options);
             let until = async {
-                match self.patience.or(too_old) {
+                match self.patience.or(self.too_old) {
                     Some(at) => clock::sleep(at.saturating_duration_since(clock::now())).await,
                     None => pending().await,
                 }
@@ -112,12 +114,17 @@ impl<S: Source> Watching<S> {
                 () = until => {}
             }
             let seen = seen.borrow();
-            let waits = seen.state.is_none() && seen.failure.is_none();
+            let waits = !seen.is_settled(None);
             if waits && self.patience.is_some_and(|patience| clock::now() < patience) {
                 continue;
             }
             self.patience = None;
-            return self.shared.judge(&seen, &self.namespace, &self.name);
+            let answer = self.shared.judge(&seen, &self.namespace, &self.name);
+            let stale = answer.as_ref().ok().and_then(|result| result.stale.as_ref());
+            self.too_old = stale.zip(options.serve_stale_for).map(|(stale, limit)| {
+                later(clock::now(), limit.saturating_sub(stale.age)) + Duration::from_millis(1)
+            });
+            return answer;
         }
     }
 }

@@ -207,3 +207,42 @@ async fn a_node_without_a_registrar_says_so() {
     let server = ActorServer::bind("loopback:0").await.unwrap();
     assert_eq!(server.announced().await, Err(AnnounceError::NoRegistrar));
 }
+
+#[actor_runtime::test(start_paused = true)]
+async fn who_waits_is_told_that_the_registrar_was_replaced() {
+    let board = Board::new(Mood::Fails);
+    let server = server(&board).await;
+    server.register("a", Window(0)).unwrap();
+    let replaces = async {
+        tokio::task::yield_now().await;
+        server.node().set_registrar(Board::new(Mood::Announces));
+    };
+    let (waited, ()) = tokio::join!(server.announced(), replaces);
+    assert_eq!(waited, Err(AnnounceError::Replaced));
+    server.announced().await.unwrap();
+}
+
+#[test]
+fn an_actor_that_takes_no_more_calls_is_withdrawn_though_its_queue_still_runs() {
+    tests::on_path(tests::Path::Direct, async |fixture| {
+        let board = Board::new(Mood::Announces);
+        let server = fixture.another_server("other").await;
+        server.node().set_registrar(board.clone());
+        let handle = server.registration(
+            "p",
+            tests::Puppet { script: fixture.script.clone(), resolver: fixture.resolver.clone(), total: 0 },
+        );
+        let handle = handle.start().unwrap();
+        server.announced().await.unwrap();
+        let probe = handle.client::<tests::ProbeClient>();
+        let stops = async {
+            fixture.script.seen("long begins").await;
+            let ended = handle.stop(Duration::from_secs(60));
+            board.shows(&[]).await;
+            fixture.script.open("long");
+            ended.await;
+        };
+        let (ran, ()) = tokio::join!(probe.exclusive("long"), stops);
+        assert_eq!(ran.unwrap(), "long");
+    });
+}
