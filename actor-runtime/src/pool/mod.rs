@@ -33,7 +33,6 @@ pub use broadcast::{AsCompleted, BroadcastFuture, CallResult, Merged, QuorumErro
 pub use builder::PoolBuilder;
 pub use eject::Ejection;
 pub use map::{Batch, MaybeFailure, Outcome, Progress, Report};
-pub(crate) use member::Inner as Hosting;
 pub use member::Member;
 pub use snapshot::{MemberSnapshot, MemberState, PoolEvent, PoolSnapshot};
 
