@@ -7,6 +7,7 @@
 //! ```
 
 use std::{
+    any::Any,
     collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// A pool, as the gate of its client sees it.
-pub(crate) trait Pooled: fmt::Debug + Send + Sync {
+pub(crate) trait Pooled: Any + fmt::Debug + Send + Sync {
     /// A place at a member for a call that its caller alone has, and the way there; `None` if there is none now.
     fn seat(&self, head: &mut CallHead) -> Option<Arc<Route>>;
 

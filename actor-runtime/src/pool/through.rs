@@ -45,6 +45,11 @@ impl Through {
         Arc::new(Self { core, aim, again: AtomicU64::new(0) })
     }
 
+    /// The pool.
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// How often a call was sent once more.
     pub(super) fn retries(&self) -> u64 {
         self.again.load(Ordering::Relaxed)
