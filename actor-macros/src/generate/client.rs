@@ -77,8 +77,8 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
             type Service = #marker;
             type Broadcast = #broadcast;
 
-            fn broadcast(broadcast: #private::Broadcast) -> #broadcast {
-                #broadcast { broadcast: broadcast }
+            fn broadcast(client: &#private::Client) -> #broadcast {
+                #broadcast { broadcast: #private::Broadcast::of(client) }
             }
 
             fn from_client(client: #private::Client) -> Self {

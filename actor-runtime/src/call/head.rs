@@ -5,7 +5,6 @@ use tokio::time::Instant;
 use super::{Hop, InPoll, Link, Metadata, Retry, Seats};
 use crate::{
     actor_id::{ActorId, Instance, NodeId},
-    pool::Hosting,
     service::Method,
     trust::Peer,
 };
@@ -35,7 +34,7 @@ pub struct CallHead {
     /// It fails rather than wait for room.
     pub(crate) now: bool,
     /// The member of a pool that it is at, if it goes through one.
-    pub(crate) seats: Seats<Hosting>,
+    pub(crate) seats: Seats,
     /// The poll that its turn is in, if that has a task to itself.
     pub(crate) in_poll: InPoll,
     /// Its own turn, once that has made a call itself.

@@ -65,7 +65,7 @@ pub use phase::{Far, Leave, Stage};
 pub(crate) use polling::{InPoll, Polling};
 pub use retry::Retry;
 pub(crate) use retry::Tried;
-pub(crate) use seat::{Host, Seats};
+pub(crate) use seat::{Host, Judge, Seats};
 pub use stop::StopReason;
 pub(crate) use target::{Refused, Target};
 pub(crate) use typed::{Payload, Streamed, TypedCall};

@@ -212,11 +212,11 @@ fn send(
         gate.pass(node, now, shared.clone());
         return Ok(None);
     };
-    let member = pool.seat(head);
+    let way = pool.seat(head);
     if *parked {
         call.park_first(waker);
     }
-    gate.begin(&**pool, member, node, now, shared.clone());
+    gate.begin(&**pool, way, node, now, shared.clone());
     Ok(None)
 }
 

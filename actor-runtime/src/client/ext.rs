@@ -3,7 +3,7 @@ use std::future::Future;
 use super::Client;
 #[cfg(doc)]
 use crate::{ActorContext, Node};
-use crate::{Failure, actor_id::ActorId, pool::Broadcast, service::Service};
+use crate::{Failure, actor_id::ActorId, service::Service};
 
 /// What every generated client can do beside calling: a trait, so that these names stay free for the methods of
 /// services.
@@ -52,8 +52,9 @@ pub trait ServiceClient: Clone + Send + Sync + 'static {
     /// [`BroadcastFuture`](crate::pool::BroadcastFuture).
     type Broadcast: Clone + Send + Sync + 'static;
 
+    /// The same for the pool that this client calls through.
     #[doc(hidden)]
-    fn broadcast(broadcast: Broadcast) -> Self::Broadcast;
+    fn broadcast(client: &Client) -> Self::Broadcast;
 
     #[doc(hidden)]
     fn from_client(client: Client) -> Self;

@@ -19,7 +19,7 @@ mod reference;
 mod route;
 mod wait;
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 pub use call::Call;
 pub use ext::ServiceClient;
@@ -100,6 +100,20 @@ impl Client {
         let finder = Finder::Resolver(Arc::new(FixedResolver::new::<String, String>([])));
         let target = Target { node: Err(failure), finder, name, pinned: None };
         Self { gate: Gate::new(target, CallOptions::default(), None) }
+    }
+
+    /// The pool that it calls through, if it is of this kind.
+    pub(crate) fn pool<P: Pooled>(&self) -> Option<&P> {
+        let pool: &dyn Any = &**self.gate.pool()?;
+        pool.downcast_ref()
+    }
+
+    pub(crate) fn options(&self) -> &CallOptions {
+        self.gate.options()
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        self.gate.name()
     }
 
     /// The caller's node.

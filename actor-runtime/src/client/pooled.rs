@@ -7,6 +7,7 @@
 //! ```
 
 use std::{
+    any::Any,
     collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -15,22 +16,24 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::gate::{Gate, Queued};
+use super::{
+    gate::{Gate, Queued},
+    route::Route,
+};
 use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, CallHead, Delivery, Failure, FailureKind, Refused, Stage, Tried},
     names::BoxFuture,
     panics::text_of,
-    pool::Hosting,
     sync::lock,
     transport::Reroute,
 };
 
 /// A pool, as the gate of its client sees it.
-pub(crate) trait Pooled: fmt::Debug + Send + Sync {
-    /// A place at a member for a call that its caller alone has; `None` if there is none now.
-    fn seat(&self, head: &mut CallHead) -> Option<Arc<Hosting>>;
+pub(crate) trait Pooled: Any + fmt::Debug + Send + Sync {
+    /// A place at a member for a call that its caller alone has, and the way there; `None` if there is none now.
+    fn seat(&self, head: &mut CallHead) -> Option<Arc<Route>>;
 
     /// Sends a call to a member, now; `avoid` is the one that has just refused it.
     fn pass(
@@ -66,21 +69,20 @@ pub(crate) enum Passed {
 }
 
 impl Gate {
-    /// Sends a call to the member at which it has its first place.
+    /// Sends a call to the member at which it has its first place, by the way there.
     pub(super) fn begin(
         &self,
         pool: &dyn Pooled,
-        member: Option<Arc<Hosting>>,
+        way: Option<Arc<Route>>,
         node: &Node,
         now: Instant,
         call: Arc<dyn AnyCall>,
     ) {
-        let passed = match member {
+        let passed = match way {
             None => pool.pass(node, now, call, &mut None, None, self.this()),
-            Some(member) => match member.route.send(node, call, now, &mut None, None, || self.this().clone())
-            {
+            Some(way) => match way.send(node, call, now, &mut None, None, || self.this().clone()) {
                 Ok(()) => return,
-                Err(refused) => Passed::Refused(refused, Some(member.id)),
+                Err(refused) => Passed::Refused(refused, way.endpoint().actor),
             },
         };
         self.go_on(pool, node, passed, None);

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     CallOptions,
-    call::{AnyCall, CallHead, Delivery, Failure, Payload, Timeout, TypedCall},
+    call::{AnyCall, CallHead, Delivery, Failure, FailureKind, Payload, Timeout, TypedCall},
     client::{Call, Client},
     codec::{self, CodecError, Encoder},
     names::{BoxFuture, ResolvedEndpoint},
@@ -37,12 +37,24 @@ use crate::{
 /// What is in every generated client for broadcasts.
 #[derive(Clone)]
 pub struct Broadcast {
-    pub(super) part: Result<PoolPart, Failure>,
-    pub(super) name: Arc<str>,
-    pub(super) options: CallOptions,
+    part: Result<PoolPart, Failure>,
+    name: Arc<str>,
+    options: CallOptions,
 }
 
 impl Broadcast {
+    /// To the pool that this client calls through.
+    pub fn of(client: &Client) -> Self {
+        let part = client.node().and_then(|node| match client.pool::<Through>() {
+            Some(through) => Ok(PoolPart { node: node.clone(), core: through.core().clone() }),
+            None => {
+                let detail = format!("the client of {:?} calls through no pool; make a pool", client.name());
+                Err(Failure::new(FailureKind::Internal, Delivery::NotDelivered, detail))
+            }
+        });
+        Self { part, name: client.name().clone(), options: client.options().clone() }
+    }
+
     /// A call with its arguments as values.
     pub fn call<S: Service, T, E>(
         &self,

@@ -1,6 +1,7 @@
 //! One member of a pool: the way to it, the calls that it has, and how it behaves.
 
 use std::{
+    any::Any,
     fmt,
     sync::{Arc, Weak},
     time::Duration,
@@ -15,36 +16,32 @@ use super::{
 };
 use crate::{
     actor_id::ActorId,
-    call::{AnyCall, Delivery, Failure, FailureKind, Host},
+    call::{AnyCall, Delivery, Failure, FailureKind, Host, Judge},
     client::Route,
     names::ResolvedEndpoint,
     service::{FNV_OFFSET, fnv1a},
-    sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock},
+    sync::{AtomicU64, Mutex, Ordering, lock},
 };
 
 /// A member of a pool, as a [`Choose`](super::Choose) sees it. A clone is the same member.
 #[derive(Clone)]
-pub struct Member(pub(super) Arc<Inner>);
+pub struct Member(Arc<Host<Inner>>);
 
-pub(crate) struct Inner {
-    pub(crate) id: ActorId,
-    pub(super) endpoint: ResolvedEndpoint,
-    pub(crate) route: Route,
+/// What there is of a member beside its calls.
+struct Inner {
+    id: ActorId,
+    endpoint: ResolvedEndpoint,
+    route: Arc<Route>,
     hash: u64,
-    /// Calls of this pool that it has.
-    outstanding: AtomicU64,
     /// The mean time of its calls, of which the last ones count most, in nanoseconds; 0 before the first.
     latency: AtomicU64,
     /// Answers that were looked at since its time was last judged from the beginning: of the first ones all.
     looks: AtomicU64,
-    /// Answers that need no look before the next one that does.
-    rest: AtomicU64,
     /// Calls in all, and those that failed.
-    pub(super) calls: AtomicU64,
-    pub(super) failed: AtomicU64,
-    pub(super) record: Arc<Mutex<Record>>,
-    /// Whether the record has anything that a good call changes.
-    troubled: AtomicBool,
+    calls: AtomicU64,
+    failed: AtomicU64,
+    /// While a good call changes anything of it, the host is troubled.
+    record: Arc<Mutex<Record>>,
     core: Weak<Core>,
 }
 
@@ -65,57 +62,58 @@ impl Member {
     /// A member of which this is known already.
     pub(super) fn new(route: Route, id: ActorId, record: Arc<Mutex<Record>>, core: Weak<Core>) -> Self {
         let hash = mix(fnv1a(FNV_OFFSET, &id.to_bytes()));
-        Self(Arc::new(Inner {
+        // It may be out already: a host is troubled from the beginning.
+        Self(Arc::new(Host::new(Inner {
             id,
             endpoint: route.endpoint().clone(),
-            route,
+            route: Arc::new(route),
             hash,
-            outstanding: AtomicU64::new(0),
             latency: AtomicU64::new(0),
             looks: AtomicU64::new(0),
-            rest: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             record,
-            // It may be out already.
-            troubled: AtomicBool::new(true),
             core,
-        }))
+        })))
+    }
+
+    fn inner(&self) -> &Inner {
+        self.0.judge()
     }
 
     /// Which registration it is.
     pub fn id(&self) -> ActorId {
-        self.0.id
+        self.inner().id
     }
 
     /// Where it is, and what was registered with it, as the resolver said when it was reached.
     pub fn endpoint(&self) -> &ResolvedEndpoint {
-        &self.0.endpoint
+        &self.inner().endpoint
     }
 
     /// How many calls of this pool it has now.
     pub fn outstanding(&self) -> usize {
-        self.0.outstanding.load(Ordering::Relaxed) as usize
+        self.0.outstanding() as usize
     }
 
     /// How long its calls take, as seen from here: a mean in which the last ones count most. Of calls that take less than
     /// 0.1 ms some are timed, of others all. `None` before the first.
     pub fn latency(&self) -> Option<Duration> {
-        match self.0.latency.load(Ordering::Relaxed) {
+        match self.inner().latency.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(Duration::from_nanos(nanos)),
         }
     }
 
     pub(super) fn hash(&self) -> u64 {
-        self.0.hash
+        self.inner().hash
     }
 
     /// What one more call costs there. One that has answered none yet gets one call, and no more before its first answer if
     /// there is another one (as "peak EWMA" of Finagle, its client documentation).
     pub(super) fn cost(&self) -> u64 {
-        let calls = self.0.outstanding.load(Ordering::Relaxed);
-        match self.0.latency.load(Ordering::Relaxed) {
+        let calls = self.0.outstanding();
+        match self.inner().latency.load(Ordering::Relaxed) {
             0 if calls == 0 => 0,
             0 => u64::MAX / 2 + calls.min(u64::MAX / 4),
             time => calls.saturating_add(1).saturating_mul(time.max(NEGLIGIBLE)).min(u64::MAX / 2),
@@ -124,24 +122,55 @@ impl Member {
 
     /// Its mean time, if it has answered enough calls to be judged by it.
     pub(super) fn judged(&self) -> Option<Duration> {
-        let enough = self.0.looks.load(Ordering::Relaxed) >= u64::from(ENOUGH);
+        let enough = self.inner().looks.load(Ordering::Relaxed) >= u64::from(ENOUGH);
         self.latency().filter(|_| enough)
     }
 
     /// Its time is judged anew.
     pub(super) fn forget_time(&self) {
-        self.0.looks.store(0, Ordering::Relaxed);
-        self.0.rest.store(0, Ordering::Relaxed);
-        self.0.latency.store(0, Ordering::Relaxed);
+        self.inner().looks.store(0, Ordering::Relaxed);
+        self.0.rest(0);
+        self.inner().latency.store(0, Ordering::Relaxed);
+    }
+
+    /// The way to it.
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.inner().route
+    }
+
+    pub(super) fn record(&self) -> &Mutex<Record> {
+        &self.inner().record
+    }
+
+    /// Its calls in all.
+    pub(super) fn calls(&self) -> u64 {
+        self.inner().calls.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.inner().failed.load(Ordering::Relaxed)
+    }
+
+    /// It is left out, or is to be tried.
+    pub(super) fn trouble(&self) {
+        self.0.trouble(true);
     }
 
     /// Takes a call.
-    pub(super) fn enter(&self) -> Arc<Inner> {
-        self.0.outstanding.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn enter(self) -> Arc<Host> {
+        self.0.enter();
         // Counts for people: that two threads lose one now and then is no harm, a locked instruction a call is.
-        self.0.calls.store(self.0.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.0.clone()
+        let calls = &self.inner().calls;
+        calls.store(calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.0
     }
+}
+
+/// The way to the member of a pool at which a call has its place.
+pub(super) fn way_of(host: &Host) -> Option<&Arc<Route>> {
+    let judge: &dyn Any = host.judge();
+    judge.downcast_ref().map(|Inner { route, .. }| route)
 }
 
 impl Inner {
@@ -154,20 +183,8 @@ impl Inner {
         self.latency.store(mean.max(1), Ordering::Relaxed);
     }
 
-    /// A call was answered.
-    #[inline]
-    fn answered(&self, since: Option<Instant>) {
-        let rest = self.rest.load(Ordering::Relaxed);
-        if rest == 0 || self.troubled.load(Ordering::Relaxed) {
-            return self.look_at(since);
-        }
-        // A count that two threads lose does no harm here either.
-        self.rest.store(rest - 1, Ordering::Relaxed);
-    }
-
     /// Learns from an answer what the clock says of it.
-    #[cold]
-    fn look_at(&self, since: Option<Instant>) {
+    fn look_at(&self, host: &Host, since: Option<Instant>) {
         let Some(core) = self.core.upgrade() else { return };
         let now = core.node.now();
         if let Some(since) = since {
@@ -176,19 +193,19 @@ impl Inner {
         let looks = self.looks.load(Ordering::Relaxed).saturating_add(1);
         self.looks.store(looks, Ordering::Relaxed);
         let all = looks < EACH.max(u64::from(ENOUGH)) || self.latency.load(Ordering::Relaxed) > SHORT;
-        self.rest.store(if all { 0 } else { EACH - 1 }, Ordering::Relaxed);
-        self.succeeded(now);
+        host.rest(if all { 0 } else { EACH - 1 });
+        self.succeeded(host, now);
     }
 
     /// A call ended well.
-    fn succeeded(&self, now: Instant) {
-        if !self.troubled.load(Ordering::Relaxed) {
+    fn succeeded(&self, host: &Host, now: Instant) {
+        if !host.is_troubled() {
             return;
         }
         let mut record = lock(&self.record);
         let is_back = record.succeeded(now);
         // Who is out while a call ends well is still to come back by another one.
-        self.troubled.store(!record.is_well(), Ordering::Relaxed);
+        host.trouble(!record.is_well());
         drop(record);
         if is_back && let Some(core) = self.core.upgrade() {
             core.is_back(self.id);
@@ -196,26 +213,21 @@ impl Inner {
     }
 
     /// A call failed for a reason that may be the member's.
-    pub(super) fn failed(&self, why: &str) {
+    fn failed(&self, host: &Host, why: &str) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let Some(core) = self.core.upgrade() else { return };
         let mut record = lock(&self.record);
         let enough = record.failed(core.ejection());
         // Under the lock: a call that ends well meanwhile does not undo it.
-        self.troubled.store(true, Ordering::Relaxed);
+        host.trouble(true);
         drop(record);
         if enough {
             core.eject(self.id, why);
         }
     }
 
-    /// It is left out, or is to be tried.
-    pub(super) fn is_troubled(&self) {
-        self.troubled.store(true, Ordering::Relaxed);
-    }
-
     /// A call ended, and nothing is to be learned of it.
-    pub(super) fn unanswered(&self) {
+    fn unanswered(&self) {
         let mut record = lock(&self.record);
         let before = record.standing;
         record.unanswered();
@@ -227,22 +239,17 @@ impl Inner {
     }
 }
 
-impl Host for Inner {
-    #[inline]
-    fn leave(&self) {
-        self.outstanding.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    #[inline]
-    fn over(&self, call: &dyn AnyCall, failed: Option<bool>, since: Option<Instant>) {
+impl Judge for Inner {
+    #[cold]
+    fn over(&self, host: &Host, call: &dyn AnyCall, failed: Option<bool>, since: Option<Instant>) {
         match failed {
-            Some(false) => self.answered(since),
-            _ => self.learn(call, failed, since),
+            Some(false) => self.look_at(host, since),
+            _ => self.learn(host, call, failed, since),
         }
     }
 
-    fn refused(&self, call: &dyn AnyCall, failure: &Failure, since: Option<Instant>) {
-        self.refuse(call, failure, since);
+    fn refused(&self, host: &Host, call: &dyn AnyCall, failure: &Failure, since: Option<Instant>) {
+        self.refuse(host, call, failure, since);
     }
 
     fn forgotten(&self) {
@@ -256,14 +263,13 @@ impl Host for Inner {
 
 impl Inner {
     /// A call that was here since then is over: whether it failed, or `None` if its caller has left. One that went well is
-    /// for `answered`.
-    #[cold]
-    fn learn(&self, call: &dyn AnyCall, failed: Option<bool>, since: Option<Instant>) {
+    /// for `look_at`.
+    fn learn(&self, host: &Host, call: &dyn AnyCall, failed: Option<bool>, since: Option<Instant>) {
         if failed.is_some()
             && let Err(failure) = call.peek()
             && self.is_to_blame(&failure, call, since)
         {
-            self.failed(&failure.to_string());
+            self.failed(host, &failure.to_string());
             if failure.kind() == FailureKind::ConnectionLost {
                 self.lose(&failure);
             }
@@ -274,10 +280,10 @@ impl Inner {
 
     /// A call that was here since then came back. This may be a member that was lost by another call: the call may have been
     /// its probe.
-    fn refuse(&self, call: &dyn AnyCall, failure: &Failure, since: Option<Instant>) {
+    fn refuse(&self, host: &Host, call: &dyn AnyCall, failure: &Failure, since: Option<Instant>) {
         use FailureKind::{ConnectionLost, NotFound, Stale, Stopped, Unreachable};
         if self.is_to_blame(failure, call, since) {
-            self.failed(&failure.to_string());
+            self.failed(host, &failure.to_string());
         } else {
             self.unanswered();
         }
@@ -319,6 +325,6 @@ impl fmt::Debug for Inner {
 
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.inner().fmt(f)
     }
 }

@@ -33,7 +33,6 @@ pub use broadcast::{AsCompleted, BroadcastFuture, CallResult, Merged, QuorumErro
 pub use builder::PoolBuilder;
 pub use eject::Ejection;
 pub use map::{Batch, MaybeFailure, Outcome, Progress, Report};
-pub(crate) use member::Inner as Hosting;
 pub use member::Member;
 pub use snapshot::{MemberSnapshot, MemberState, PoolEvent, PoolSnapshot};
 
@@ -164,8 +163,7 @@ impl<C: ServiceClient> ActorPool<C> {
     /// # Ok(()) }
     /// ```
     pub fn broadcast(&self) -> C::Broadcast {
-        let Self { part, name, options, client: _ } = self.clone();
-        C::broadcast(Broadcast { part, name, options })
+        C::broadcast(self.client.as_client())
     }
 
     /// How many members there are: endpoints of the resolver's last answer whose actor was reached, each actor once. That

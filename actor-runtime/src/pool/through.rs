@@ -7,12 +7,15 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Hosting, core::Core, member::Member};
+use super::{
+    core::Core,
+    member::{Member, way_of},
+};
 use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, CallHead, Failure, Refused, Tried},
-    client::{Gate, Passed, Pooled},
+    client::{Gate, Passed, Pooled, Route},
     names::BoxFuture,
     sync::{AtomicU64, Ordering},
     transport::Reroute,
@@ -42,28 +45,51 @@ impl Through {
         Arc::new(Self { core, aim, again: AtomicU64::new(0) })
     }
 
+    /// The pool.
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// How often a call was sent once more.
     pub(super) fn retries(&self) -> u64 {
         self.again.load(Ordering::Relaxed)
     }
 
-    fn choose(&self, call: &dyn AnyCall, tried: Option<&Tried>, avoid: Option<ActorId>) -> Option<Member> {
+    /// The way to the member at which a call is from now on, which it was not before unless it is for that one alone.
+    fn way(
+        &self,
+        call: &dyn AnyCall,
+        now: Instant,
+        tried: Option<&Tried>,
+        avoid: Option<ActorId>,
+    ) -> Option<Arc<Route>> {
+        let key = match self.aim {
+            Aim::Anyone => None,
+            Aim::Key(key) => Some(key),
+            Aim::Seated => return seated(call.head()),
+        };
+        let choose = || self.choose(key, call, tried, avoid);
+        // Once more: one may have come before it was known that there is none.
+        let member = choose().or_else(|| self.core.view().settled.then(choose).flatten())?;
+        let route = member.route().clone();
+        call.head().seats.change(member.enter(), now);
+        Some(route)
+    }
+
+    fn choose(
+        &self,
+        key: Option<u64>,
+        call: &dyn AnyCall,
+        tried: Option<&Tried>,
+        avoid: Option<ActorId>,
+    ) -> Option<Member> {
         // What may have been run is asked for again where it may have been run, and nowhere else.
         if call.head().number != 0
             && let Some(tried) = tried.filter(|tried| tried.is_unknown())
         {
             return self.core.find(tried.who_may_have_run()?);
         }
-        self.aimed_at(call, avoid)
-    }
-
-    /// Whom a call is for that is sent for the first time, or was refused by `avoid`.
-    fn aimed_at(&self, call: &dyn AnyCall, avoid: Option<ActorId>) -> Option<Member> {
-        match &self.aim {
-            Aim::Anyone => self.core.choose(None, avoid),
-            Aim::Key(key) => self.core.choose(Some(*key), avoid),
-            Aim::Seated => call.head().seats.host().map(Member),
-        }
+        self.core.choose(key, avoid)
     }
 
     /// Nobody was found for a call.
@@ -76,19 +102,25 @@ impl Through {
     }
 }
 
+/// The way to the member at which a call has its place.
+fn seated(head: &CallHead) -> Option<Arc<Route>> {
+    head.seats.host().as_deref().and_then(way_of).cloned()
+}
+
 impl Pooled for Through {
-    fn seat(&self, head: &mut CallHead) -> Option<Arc<Hosting>> {
+    fn seat(&self, head: &mut CallHead) -> Option<Arc<Route>> {
         let member = match &self.aim {
             Aim::Anyone => self.core.in_turn(),
             Aim::Key(key) => self.core.choose(Some(*key), None),
-            Aim::Seated => return head.seats.host(),
+            Aim::Seated => return seated(head),
         };
         let Some(member) = member else {
             head.seats.open();
             return None;
         };
+        let route = member.route().clone();
         head.seats.begin(member.enter());
-        Some(member.0)
+        Some(route)
     }
 
     fn pass(
@@ -100,18 +132,11 @@ impl Pooled for Through {
         avoid: Option<ActorId>,
         client: &Weak<Gate>,
     ) -> Passed {
-        let choose = || self.choose(&*call, tried.as_deref(), avoid);
-        // Once more: one may have come before it was known that there is none.
-        let Some(member) = choose().or_else(|| self.core.view().settled.then(choose).flatten()) else {
-            return self.nobody(call);
-        };
-        if !self.is_for_one() {
-            call.head().seats.change(member.enter(), now);
-        }
+        let Some(way) = self.way(&*call, now, tried.as_deref(), avoid) else { return self.nobody(call) };
         let client = || -> Weak<dyn Reroute> { client.clone() };
-        match member.0.route.send(node, call, now, tried, None, client) {
+        match way.send(node, call, now, tried, None, client) {
             Ok(()) => Passed::Sent,
-            Err(refused) => Passed::Refused(refused, Some(member.id())),
+            Err(refused) => Passed::Refused(refused, way.endpoint().actor),
         }
     }
 

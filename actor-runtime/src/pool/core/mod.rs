@@ -141,7 +141,7 @@ impl Core {
         };
         while let Some(place) = choice.probes.iter().rposition(|probe| is_for(probe, &choice.members)) {
             let probe = choice.probes.remove(place);
-            if lock(&probe.0.record).ask() {
+            if lock(probe.record()).ask() {
                 return Some(probe);
             }
         }
@@ -185,7 +185,7 @@ impl Core {
         let (mut well, mut probes, mut all) = (Vec::new(), Vec::new(), Vec::new());
         for member in state.up() {
             all.push(member.clone());
-            match lock(&member.0.record).standing {
+            match lock(member.record()).standing {
                 Standing::In => well.push(member.clone()),
                 Standing::Probe { asked: false } => probes.push(member.clone()),
                 Standing::Probe { asked: true } | Standing::Out { .. } => {}

@@ -5,7 +5,7 @@ use crate::{
     call::{Delivery, Failure, FailureKind},
     names::{Address, ResolvedEndpoint, unknown},
     pool::{Member, MemberSnapshot, PoolSnapshot},
-    sync::{Ordering, lock},
+    sync::lock,
 };
 
 impl Core {
@@ -88,8 +88,8 @@ impl Core {
                 actor: up.map(Member::id).or(entry.endpoint.actor),
                 state: entry.place.state(entry, Some(now)),
                 outstanding: up.map_or(0, Member::outstanding),
-                calls: up.map_or(0, |member| member.0.calls.load(Ordering::Relaxed)),
-                failed: up.map_or(0, |member| member.0.failed.load(Ordering::Relaxed)),
+                calls: up.map_or(0, Member::calls),
+                failed: up.map_or(0, Member::failed),
                 latency: up.and_then(Member::latency),
             }
         });

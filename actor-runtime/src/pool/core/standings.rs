@@ -16,8 +16,8 @@ impl Core {
     pub(in crate::pool) fn eject(&self, id: ActorId, why: &str) {
         let state = lock(&self.state);
         let Some(member) = state.up().find(|member| member.id() == id).cloned() else { return };
-        let standing = lock(&member.0.record).standing;
-        let is_out = |member: &&Member| lock(&member.0.record).standing != Standing::In;
+        let standing = lock(member.record()).standing;
+        let is_out = |member: &&Member| lock(member.record()).standing != Standing::In;
         let others = || state.up().filter(|other| other.id() != id).filter(is_out).count();
         match standing {
             // Another call was quicker.
@@ -28,8 +28,8 @@ impl Core {
             Standing::In => {}
         }
         let now = self.node.now();
-        let until = lock(&member.0.record).eject(&self.ejection, now);
-        member.0.is_troubled();
+        let until = lock(member.record()).eject(&self.ejection, now);
+        member.trouble();
         self.publish(state);
         self.changed.notify_one();
         let pause = until.saturating_duration_since(now);
@@ -57,7 +57,7 @@ impl Core {
         let state = lock(&self.state);
         let mut rested = false;
         for member in state.up() {
-            let mut record = lock(&member.0.record);
+            let mut record = lock(member.record());
             // Also one that nobody asks, since its probe was forgotten.
             rested |= record.rested(now) || record.standing == Standing::Probe { asked: false };
         }
@@ -71,7 +71,7 @@ impl Core {
         }
         let mut judged: Vec<(Member, Duration)> = Vec::new();
         for member in self.members() {
-            if lock(&member.0.record).standing == Standing::In
+            if lock(member.record()).standing == Standing::In
                 && let Some(time) = member.judged()
             {
                 judged.push((member, time));
@@ -97,7 +97,7 @@ impl Core {
         let state = lock(&self.state);
         let each = state.entries.iter().filter_map(|entry| match &entry.place {
             Place::Down { until, .. } => Some(*until),
-            Place::Up(member) => match lock(&member.0.record).standing {
+            Place::Up(member) => match lock(member.record()).standing {
                 Standing::Out { until } => Some(until),
                 Standing::In | Standing::Probe { .. } => None,
             },
