@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use actor_runtime::{
     ActorPool, ActorServer, BoxFuture, BoxStream, CallOptions, Delivery, FailureKind, Namespace,
     ResolveError, ResolveResult, ResolvedEndpoint, Resolver, Retry, actor_service,
-    pool::{Balance, Ejection, Member, MemberState},
+    pool::{Balance, Ejection, Member, MemberState, PoolEvent},
     prelude::StreamExt,
 };
 use futures::{FutureExt, future::join, stream, stream::Stream};
@@ -263,6 +263,46 @@ fn found(servers: &[ActorServer], mark: &str) -> ResolveResult {
 
 fn pool_by(fixture: &Fixture, resolver: &Scripted) -> ActorPool<WorkerClient> {
     ActorPool::builder(resolver, "worker").node(&fixture.node).build()
+}
+
+#[test]
+fn an_answer_that_is_stale_keeps_the_members_and_is_told() {
+    on_path(Path::Direct, async |fixture| {
+        let servers = workers(fixture, 2).await;
+        let fresh = found(&servers, "");
+        let mut stale = fresh.clone();
+        stale.stale = Some(actor_runtime::Staleness::new(Duration::from_secs(3), "the registry is down"));
+        let results = [fresh.clone(), stale, fresh];
+        let (next, turns) = tokio::sync::watch::channel(0_usize);
+        let resolver = Scripted::new(move || {
+            let (results, turns) = (results.clone(), turns.clone());
+            stream::unfold((0, turns), move |(turn, mut turns)| {
+                let result = results.get(turn).cloned();
+                async move {
+                    turns.wait_for(|upto| turn <= *upto).await.ok()?;
+                    Some((Ok(result?), (turn + 1, turns)))
+                }
+            })
+            .chain(stream::pending())
+        });
+        let pool = pool_by(fixture, &resolver);
+        let mut events = pool.events();
+        pool.wait_for_size(2, LONG).await.unwrap();
+        next.send_replace(1);
+        let why = loop {
+            if let PoolEvent::ResolverFailed { why } = events.next().await.unwrap() {
+                break why;
+            }
+        };
+        assert_eq!(why, "the registry is down; its last answer holds");
+        assert_eq!((pool.size(), pool.snapshot().resolver_failure), (2, Some(why)));
+        assert!(pool.call().who().await.is_ok());
+        next.send_replace(2);
+        while pool.snapshot().resolver_failure.is_some() {
+            fixture.settle().await;
+        }
+        assert_eq!(pool.size(), 2);
+    });
 }
 
 #[test]

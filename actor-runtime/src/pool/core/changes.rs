@@ -47,13 +47,19 @@ impl Core {
             state.entries.push(Entry { endpoint: endpoint.clone(), ..entry });
         }
         state.known = true;
-        state.failure = None;
+        // Its age stands still here, and is not told.
+        let stale = found.stale.as_ref().map(|stale| format!("{}; its last answer holds", stale.reason));
+        let failed = stale.clone().filter(|_| state.failure.is_none());
+        state.failure = stale;
         state.found = ResolveResult { endpoints: Vec::new(), ..found };
         state.part_twins();
         self.publish(state);
         for Entry { endpoint, place, .. } in before {
             let endpoint = if let Place::Up(member) = &place { member.endpoint().clone() } else { endpoint };
             self.tell(PoolEvent::Left { endpoint });
+        }
+        if let Some(why) = failed {
+            self.tell(PoolEvent::ResolverFailed { why });
         }
     }
 
