@@ -152,7 +152,7 @@ impl Gateway {
         let known = lock(&self.state).token.clone();
         if let Some(token) = known {
             match A::of(self, at, asked, Some(token)).await {
-                Err(GatewayError::Refused { code: code::UNAUTHENTICATED, .. }) => {}
+                Err(error) if error.is_of_the_token() => {}
                 answered => return answered,
             }
         }
@@ -272,6 +272,18 @@ impl GatewayError {
             Self::Http(HttpError::TooLong { .. }) => false,
             Self::Http(_) | Self::NoGateway { .. } | Self::NotEtcd { .. } => true,
             Self::Refused { code, .. } => matches!(*code, code::UNAVAILABLE | code::DEADLINE_EXCEEDED),
+        }
+    }
+
+    /// Whether another token may do better. One that is signed (`--auth-token jwt`) is too old, which etcd takes for a bad
+    /// argument, as soon as any user or role has changed.
+    fn is_of_the_token(&self) -> bool {
+        let Self::Refused { code, message, .. } = self else { return false };
+        let told = |text| message.contains(text);
+        match *code {
+            code::UNAUTHENTICATED => true,
+            code::INVALID_ARGUMENT => told("revision of auth store is old") || told("user name is empty"),
+            _ => false,
         }
     }
 
