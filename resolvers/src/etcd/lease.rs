@@ -26,6 +26,9 @@ const LONGEST_LIST: usize = 64 << 20;
 /// Every so many times that the lease is renewed it is seen whether all keys are there.
 const LOOK_EVERY: u32 = 4;
 
+/// The longest lease that etcd grants.
+pub(super) const LONGEST: Duration = Duration::from_secs(9_000_000_000);
+
 /// Keys and their values.
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
 
@@ -49,8 +52,9 @@ pub(super) enum LeaseError {
 }
 
 impl<'a> Lease<'a> {
-    /// A new lease. If the answer is lost, it ends by itself.
+    /// A new lease, in whole seconds, and not over the longest. If the answer is lost, it ends by itself.
     pub(super) async fn grant(gateway: &'a Gateway, ttl: Duration) -> Result<Self, GatewayError> {
+        let ttl = ttl.min(LONGEST);
         let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         let asks = LeaseGrantRequest { ttl: Int(i64::try_from(seconds).unwrap_or(i64::MAX)) };
         let renewed = clock::now();
@@ -208,5 +212,5 @@ fn bytes(key: &str) -> Base64 {
 }
 
 fn seconds_of(ttl: Int) -> Duration {
-    Duration::from_secs(u64::try_from(ttl.0).unwrap_or(0))
+    Duration::from_secs(u64::try_from(ttl.0).unwrap_or(0)).min(LONGEST)
 }

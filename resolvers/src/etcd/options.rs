@@ -79,10 +79,10 @@ impl EtcdOptions {
     }
 
     /// How long etcd may take to answer, and how often a watch that says nothing is looked after; five seconds unless this is
-    /// called, and a tenth of a second at least. That a watch has died in silence is known after three times this.
+    /// called, a tenth of a second at least and an hour at most. That a watch has died in silence is known after three times this.
     #[must_use]
     pub fn silence(mut self, time: Duration) -> Self {
-        self.silence = time.max(Duration::from_millis(100));
+        self.silence = time.clamp(Duration::from_millis(100), Duration::from_secs(3600));
         self
     }
 

@@ -65,8 +65,9 @@ impl EtcdRegistrar {
         Ok(Self { gateway, keys: options.keys()?, ttl: Duration::from_secs(15) })
     }
 
-    /// For how long the actors of a process that has died are found, in whole seconds, at least two; 15 seconds unless this is
-    /// called. A short time costs etcd more: each node asks it three times within this.
+    /// For how long the actors of a process that has died are found, in whole seconds, at least two and at most 9,000,000,000,
+    /// which is the most that etcd grants; 15 seconds unless this is called. A short time costs etcd more: each node asks it
+    /// three times within this.
     #[must_use]
     pub fn ttl(mut self, time: Duration) -> Self {
         self.ttl = time.max(Duration::from_secs(2));
