@@ -48,10 +48,13 @@ pub(super) type Shared = Arc<Mutex<Table>>;
 /// Follows all keys that begin like this, until that fails.
 pub(super) async fn follow(gateway: &Gateway, beginning: &str, publisher: &Publisher<Shared>) -> BoxError {
     let following = Following { gateway, beginning, range: Range::of(beginning), publisher };
-    let mut compacted = 0;
+    let (mut compacted, mut was_short) = (0, false);
     loop {
-        match following.once().await {
+        let again = following.once(was_short).await;
+        was_short = matches!(again, Ok(Again::Short));
+        match again {
             Ok(Again::Old) => compacted = 0,
+            Ok(Again::Short) => gateway.leave_current(),
             Ok(Again::Compacted { watched: true }) => compacted = 1,
             Ok(Again::Compacted { watched: false }) => compacted += 1,
             Err(error) => {
@@ -67,8 +70,12 @@ pub(super) async fn follow(gateway: &Gateway, beginning: &str, publisher: &Publi
 
 /// Why it is listed again.
 enum Again {
-    Compacted { watched: bool },
+    Compacted {
+        watched: bool,
+    },
     Old,
+    /// The watch was lost soon, and told nothing.
+    Short,
 }
 
 struct Following<'a> {
@@ -79,12 +86,46 @@ struct Following<'a> {
 }
 
 impl Following<'_> {
-    async fn once(&self) -> Result<Again, BoxError> {
+    /// Lists and watches. What is listed is fresh: where the watch is lost soon it may be listed again at once, but not twice in a
+    /// row, nor where it was refused; else lists would be made as fast as they fail.
+    async fn once(&self, was_short: bool) -> Result<Again, BoxError> {
         let Some((table, revision)) = self.list().await? else {
             return Ok(Again::Compacted { watched: false });
         };
+        let listed = clock::now();
         let table = Arc::new(Mutex::new(table));
         self.publisher.set(table.clone());
+        let (error, refused) = match self.begin(table, revision, listed).await {
+            Ok((_, Some(again))) => return Ok(again),
+            Ok((mut watch, None)) => match watch.run().await {
+                Err(error) if !watch.watched => (error, false),
+                ended => return ended,
+            },
+            Err(error) => {
+                let lost =
+                    matches!(error.downcast_ref(), Some(GatewayError::Http(_) | GatewayError::Nobody(_)));
+                (error, !lost)
+            }
+        };
+        let left = self.gateway.silence().saturating_sub(listed.elapsed());
+        if left.is_zero() {
+            return Err(error);
+        }
+        if !refused && !was_short {
+            tracing::debug!(etcd = ?self.gateway, %error, "a watch was lost soon; it is listed again");
+            return Ok(Again::Short);
+        }
+        clock::sleep(left).await;
+        Err(error)
+    }
+
+    /// Begins to watch what comes after a list.
+    async fn begin(
+        &self,
+        table: Shared,
+        revision: i64,
+        listed: Instant,
+    ) -> Result<(Watch<'_>, Option<Again>), BoxError> {
         let asks = WatchRequest {
             create_request: WatchCreateRequest {
                 key: Base64(self.range.from.clone()),
@@ -94,27 +135,11 @@ impl Following<'_> {
                 fragment: true,
             },
         };
-        let begun = async {
-            let lines = self.gateway.stream("/v3/watch", &asks).await?;
-            let listed = clock::now();
-            let mut watch =
-                Watch { following: self, lines, table, revision, looked: revision, listed, watched: false };
-            let again = watch.begin().await?;
-            Ok::<_, BoxError>((watch, again))
-        };
-        match begun.await {
-            Ok((_, Some(again))) => Ok(again),
-            Ok((watch, None)) => watch.run().await,
-            Err(error) => {
-                let lost =
-                    matches!(error.downcast_ref(), Some(GatewayError::Http(_) | GatewayError::Nobody(_)));
-                if !lost {
-                    // What is listed is fresh. Where watches are refused and lists are not, it is listed this often.
-                    clock::sleep(self.gateway.silence()).await;
-                }
-                Err(error)
-            }
-        }
+        let lines = self.gateway.stream("/v3/watch", &asks).await?;
+        let mut watch =
+            Watch { following: self, lines, table, revision, looked: revision, listed, watched: false };
+        let again = watch.begin().await?;
+        Ok((watch, again))
     }
 
     /// All keys, page by page, at the revision of the first page; `None` if that was compacted meanwhile.
@@ -177,7 +202,7 @@ impl Watch<'_> {
         self.take(first.result, first.error)
     }
 
-    async fn run(mut self) -> Result<Again, BoxError> {
+    async fn run(&mut self) -> Result<Again, BoxError> {
         let silence = self.following.gateway.silence();
         let mut look_at = clock::now() + silence;
         // Whether etcd has something that the watch has not told, since the last look.

@@ -23,6 +23,9 @@ use crate::{
 /// The longest answer that is read, in bytes, unless the one who asks says otherwise.
 pub(super) const SMALL: usize = 1 << 20;
 
+/// The shortest time that a member has for its answer.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// Codes with which etcd refuses.
 pub(super) mod code {
     pub(in super::super) const INVALID_ARGUMENT: i64 = 3;
@@ -83,6 +86,13 @@ impl Gateway {
         self.silence
     }
 
+    /// How long each member may take, if all of them are to be asked within this time; not longer than the silence that is
+    /// borne, and a tenth of a second at least.
+    pub(super) fn share_of(&self, time: Duration) -> Duration {
+        let members = u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX);
+        (time / members.max(1)).clamp(SHORTEST, self.silence.max(SHORTEST))
+    }
+
     /// The whole answer to a request, of at most `most` bytes. A request that fails may have been served, and is made once to
     /// each member; so it is one that may be made again.
     ///
@@ -94,7 +104,18 @@ impl Gateway {
         asks: &impl Serialize,
         most: usize,
     ) -> Result<A, GatewayError> {
-        let asked = Asked { path, body: json(asks), most };
+        self.call_within(self.silence, path, asks, most).await
+    }
+
+    /// As [`call`](Self::call), and each member that is asked has this time.
+    pub(super) async fn call_within<A: DeserializeOwned>(
+        &self,
+        time: Duration,
+        path: &'static str,
+        asks: &impl Serialize,
+        most: usize,
+    ) -> Result<A, GatewayError> {
+        let asked = Asked { path, body: json(asks), most, time };
         self.each(&asked).await.map(|Whole(answer)| answer)
     }
 
@@ -107,7 +128,7 @@ impl Gateway {
         path: &'static str,
         asks: &impl Serialize,
     ) -> Result<Lines, GatewayError> {
-        self.each(&Asked { path, body: json(asks), most: SMALL }).await
+        self.each(&Asked { path, body: json(asks), most: SMALL, time: self.silence }).await
     }
 
     /// The members in turn, from the one that answered last, until one does not fail.
@@ -152,12 +173,13 @@ impl Gateway {
         let known = lock(&self.state).token.clone();
         if let Some(token) = known {
             match A::of(self, at, asked, Some(token)).await {
-                Err(GatewayError::Refused { code: code::UNAUTHENTICATED, .. }) => {}
+                Err(error) if error.is_of_the_token() => {}
                 answered => return answered,
             }
         }
         let credentials = AuthenticateRequest { name: &user.name, password: &user.password };
-        let asks = Asked { path: "/v3/auth/authenticate", body: json(&credentials), most: SMALL };
+        let asks =
+            Asked { path: "/v3/auth/authenticate", body: json(&credentials), most: SMALL, time: asked.time };
         let token = match Whole::of(self, at, &asks, None).await {
             Ok(Whole(AuthenticateResponse { token })) => token,
             // It may be switched on later.
@@ -181,6 +203,8 @@ struct Asked {
     body: Bytes,
     /// The longest answer that is read.
     most: usize,
+    /// How long a member may take to answer.
+    time: Duration,
 }
 
 /// What a member answers.
@@ -202,7 +226,7 @@ impl<A: DeserializeOwned> Reply for Whole<A> {
         asked: &Asked,
         token: Option<HeaderValue>,
     ) -> Result<Self, GatewayError> {
-        let answer = gateway.http.call(asked.at(at, token), gateway.silence, asked.most).await?;
+        let answer = gateway.http.call(asked.at(at, token), asked.time, asked.most).await?;
         if answer.status != StatusCode::OK {
             return Err(refused(at, asked.path, answer.status, &answer.body));
         }
@@ -218,12 +242,12 @@ impl Reply for Lines {
         asked: &Asked,
         token: Option<HeaderValue>,
     ) -> Result<Self, GatewayError> {
-        let opened = gateway.http.open(asked.at(at, token), gateway.silence).await?;
+        let opened = gateway.http.open(asked.at(at, token), asked.time).await?;
         let mut lines = Self::new(opened.body, at);
         if opened.status == StatusCode::OK {
             return Ok(lines);
         }
-        let line = lines.next(gateway.silence).await?.unwrap_or_default();
+        let line = lines.next(asked.time).await?.unwrap_or_default();
         Err(refused(at, asked.path, opened.status, &line))
     }
 }
@@ -272,6 +296,18 @@ impl GatewayError {
             Self::Http(HttpError::TooLong { .. }) => false,
             Self::Http(_) | Self::NoGateway { .. } | Self::NotEtcd { .. } => true,
             Self::Refused { code, .. } => matches!(*code, code::UNAVAILABLE | code::DEADLINE_EXCEEDED),
+        }
+    }
+
+    /// Whether another token may do better. One that is signed (`--auth-token jwt`) is too old, which etcd takes for a bad
+    /// argument, as soon as any user or role has changed.
+    fn is_of_the_token(&self) -> bool {
+        let Self::Refused { code, message, .. } = self else { return false };
+        let told = |text| message.contains(text);
+        match *code {
+            code::UNAUTHENTICATED => true,
+            code::INVALID_ARGUMENT => told("revision of auth store is old") || told("user name is empty"),
+            _ => false,
         }
     }
 

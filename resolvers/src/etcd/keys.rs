@@ -50,15 +50,22 @@ impl Range {
     }
 }
 
-/// Name and id of a key, from what comes after its namespace. An id may be any text.
-pub(super) fn name_and_id(rest: &[u8]) -> Result<(String, String), &'static str> {
+/// The name of a key, from what comes after its namespace, whose id may be any text.
+pub(super) fn name(rest: &[u8]) -> Result<String, &'static str> {
     let rest = std::str::from_utf8(rest).map_err(|_| "it is not UTF-8")?;
-    let (name, id) = rest.split_once('/').ok_or("it has no id after its name: write `name/id`")?;
+    let (name, _) = rest.split_once('/').ok_or("it has no id after its name: write `name/id`")?;
     let name = unescape(name).ok_or("after a % there are no two hexadecimal digits")?;
     if name.is_empty() {
         return Err("its name is empty");
     }
-    Ok((name, id.to_owned()))
+    Ok(name)
+}
+
+/// How the name is to be written in its key, where this is another way to write it.
+pub(super) fn other_spelling<'a>(name: &'a str, rest: &[u8]) -> Option<Cow<'a, str>> {
+    let segment = segment(name);
+    let is_this = rest.strip_prefix(segment.as_bytes()).is_some_and(|id| id.starts_with(b"/"));
+    (!is_this).then_some(segment)
 }
 
 fn segment(text: &str) -> Cow<'_, str> {
@@ -105,16 +112,27 @@ mod tests {
         for name in ["calc", "a/b", "%", "%2F", "ä €", "\u{85}", "..", "*", &"n".repeat(255)] {
             let key = keys.key(&Namespace::local(), name, "7");
             let rest = key.strip_prefix(&keys.namespace(&Namespace::local())).unwrap();
-            assert_eq!(name_and_id(rest.as_bytes()).unwrap(), (name.to_owned(), "7".to_owned()));
+            assert_eq!(super::name(rest.as_bytes()).unwrap(), name);
+            assert_eq!(other_spelling(name, rest.as_bytes()), None);
         }
     }
 
     #[test]
     fn a_key_that_is_none_says_why() {
         for bad in [&b"calc"[..], b"/1", b"%/1", b"%4/1", b"%zz/1", b"%ff/1", b"\xff/1", b""] {
-            assert!(name_and_id(bad).is_err(), "{bad:?}");
+            assert!(name(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(name_and_id(b"a/b/c").unwrap(), ("a".to_owned(), "b/c".to_owned()));
+        assert_eq!(name(b"a/b/c").unwrap(), "a");
+    }
+
+    #[test]
+    fn a_name_that_is_spelled_otherwise_is_told_how() {
+        for (other, spelled) in
+            [("a%2fb/1", "a%2Fb"), ("%41/1", "A"), ("%C3%A4/1", "\u{e4}"), ("a\n/", "a%0A")]
+        {
+            let name = name(other.as_bytes()).unwrap();
+            assert_eq!(other_spelling(&name, other.as_bytes()).unwrap(), spelled);
+        }
     }
 
     #[test]

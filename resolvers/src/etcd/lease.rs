@@ -26,6 +26,9 @@ const LONGEST_LIST: usize = 64 << 20;
 /// Every so many times that the lease is renewed it is seen whether all keys are there.
 const LOOK_EVERY: u32 = 4;
 
+/// The longest lease that etcd grants.
+pub(super) const LONGEST: Duration = Duration::from_secs(9_000_000_000);
+
 /// Keys and their values.
 pub(super) type Entries = BTreeMap<String, Vec<u8>>;
 
@@ -49,8 +52,9 @@ pub(super) enum LeaseError {
 }
 
 impl<'a> Lease<'a> {
-    /// A new lease. If the answer is lost, it ends by itself.
+    /// A new lease, in whole seconds, and not over the longest. If the answer is lost, it ends by itself.
     pub(super) async fn grant(gateway: &'a Gateway, ttl: Duration) -> Result<Self, GatewayError> {
+        let ttl = ttl.min(LONGEST);
         let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         let asks = LeaseGrantRequest { ttl: Int(i64::try_from(seconds).unwrap_or(i64::MAX)) };
         let renewed = clock::now();
@@ -64,22 +68,34 @@ impl<'a> Lease<'a> {
         self.renewed + self.ttl / 3
     }
 
-    /// How long it may be before it is tried again to renew it.
+    /// How long it may be before it is tried again to renew it, or to get another one if it may have ended.
     pub(super) fn longest_pause(&self) -> Duration {
-        self.ttl / 3
+        if self.is_over() { self.ttl / 3 } else { self.left() / 4 }
+    }
+
+    /// What is left of it for certain; nothing if it may have ended.
+    fn left(&self) -> Duration {
+        self.ttl.saturating_sub(self.renewed.elapsed())
     }
 
     /// Whether it may have ended.
     pub(super) fn is_over(&self) -> bool {
-        self.renewed.elapsed() >= self.ttl
+        self.left().is_zero()
     }
 
-    /// Renews it.
+    /// How long a member may take for something that shall be known within this part of what is left, whoever does not answer.
+    fn time(&self, part: u32) -> Duration {
+        let left = self.left();
+        if left.is_zero() { self.gateway.silence() } else { self.gateway.share_of(left / part) }
+    }
+
+    /// Renews it. Members that do not answer cost at most half of what is left of it.
     pub(super) async fn renew(&mut self) -> Result<(), LeaseError> {
         let asks = LeaseRequest { id: self.id, keys: false };
         let asked = clock::now();
         const PATH: &str = "/v3/lease/keepalive";
-        let answer: Streamed<LeaseResponse> = self.gateway.call(PATH, &asks, SMALL).await?;
+        let answer: Streamed<LeaseResponse> =
+            self.gateway.call_within(self.time(2), PATH, &asks, SMALL).await?;
         if let Some(StreamError { code, message }) = answer.error {
             return Err(GatewayError::Refused { at: "a member".to_owned(), path: PATH, code, message }.into());
         }
@@ -99,7 +115,8 @@ impl<'a> Lease<'a> {
     /// Sees which keys are there: somebody may have deleted some.
     async fn look(&mut self) -> Result<(), LeaseError> {
         let asks = LeaseRequest { id: self.id, keys: true };
-        let has: LeaseResponse = self.gateway.call("/v3/lease/timetolive", &asks, LONGEST_LIST).await?;
+        const PATH: &str = "/v3/lease/timetolive";
+        let has: LeaseResponse = self.gateway.call_within(self.time(1), PATH, &asks, LONGEST_LIST).await?;
         if has.ttl.0 <= 0 {
             return Err(LeaseError::Lost);
         }
@@ -152,7 +169,7 @@ impl<'a> Lease<'a> {
         let asks = TxnRequest { compare: Vec::new(), success: put.collect() };
         // If the answer is lost they may be there.
         self.there.extend(entries.iter().map(|(key, _)| (key.clone(), None)));
-        let Done {} = self.gateway.call("/v3/kv/txn", &asks, SMALL).await?;
+        let Done {} = self.gateway.call_within(self.time(1), "/v3/kv/txn", &asks, SMALL).await?;
         self.there.extend(entries.into_iter().map(|(key, value)| (key, Some(value))));
         Ok(())
     }
@@ -166,17 +183,18 @@ impl<'a> Lease<'a> {
             Operation::Txn(TxnRequest { compare: vec![ours], success: vec![delete] })
         });
         let asks = TxnRequest { compare: Vec::new(), success: delete.collect() };
-        let Done {} = self.gateway.call("/v3/kv/txn", &asks, SMALL).await?;
+        let Done {} = self.gateway.call_within(self.time(1), "/v3/kv/txn", &asks, SMALL).await?;
         for key in &keys {
             self.there.remove(key);
         }
         Ok(())
     }
 
-    /// Ends it, and with it all of its keys.
-    pub(super) async fn revoke(&self) -> Result<(), GatewayError> {
+    /// Ends it, and with it all of its keys. All members are asked within this time.
+    pub(super) async fn revoke(&self, time: Duration) -> Result<(), GatewayError> {
         let asks = LeaseRequest { id: self.id, keys: false };
-        match self.gateway.call::<Done>("/v3/lease/revoke", &asks, SMALL).await {
+        let time = self.gateway.share_of(time);
+        match self.gateway.call_within::<Done>(time, "/v3/lease/revoke", &asks, SMALL).await {
             Err(error) if error.code() == Some(code::NOT_FOUND) => Ok(()),
             done => done.map(|Done {}| ()),
         }
@@ -194,5 +212,5 @@ fn bytes(key: &str) -> Base64 {
 }
 
 fn seconds_of(ttl: Int) -> Duration {
-    Duration::from_secs(u64::try_from(ttl.0).unwrap_or(0))
+    Duration::from_secs(u64::try_from(ttl.0).unwrap_or(0)).min(LONGEST)
 }

@@ -79,10 +79,10 @@ impl EtcdOptions {
     }
 
     /// How long etcd may take to answer, and how often a watch that says nothing is looked after; five seconds unless this is
-    /// called, and a tenth of a second at least. That a watch has died in silence is known after three times this.
+    /// called, a tenth of a second at least and an hour at most. That a watch has died in silence is known after three times this.
     #[must_use]
     pub fn silence(mut self, time: Duration) -> Self {
-        self.silence = time.max(Duration::from_millis(100));
+        self.silence = time.clamp(Duration::from_millis(100), Duration::from_secs(3600));
         self
     }
 
@@ -102,16 +102,25 @@ impl EtcdOptions {
         if self.endpoints.is_empty() {
             return Err(EtcdError::NoEndpoint);
         }
+        if let Some(text) = self.after_a_user() {
+            return Err(EtcdError::Endpoint { text });
+        }
         self.endpoints.iter().map(|text| endpoint(text)).collect()
+    }
+
+    /// What is written after the last user, if there is any. A password may have a comma, and be in two endpoints.
+    fn after_a_user(&self) -> Option<String> {
+        let all = self.endpoints.join(", ");
+        all.rsplit_once('@').map(|(_, after)| after.to_owned())
     }
 }
 
-/// `http://host:port`, without anything after it.
+/// `http://host:port`, without anything after it. There is no user in the text.
 fn endpoint(text: &str) -> Result<String, EtcdError> {
-    let bad = || EtcdError::Endpoint { text: text.rsplit('@').next().unwrap_or_default().to_owned() };
+    let bad = || EtcdError::Endpoint { text: text.to_owned() };
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let uri: Uri = whole.parse().map_err(|_| bad())?;
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(bad)?;
+    let authority = uri.authority().ok_or_else(bad)?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or_else(bad)?;
     if uri.path_and_query().map_or("/", PathAndQuery::as_str) != "/" {
         return Err(bad());
@@ -134,7 +143,8 @@ impl From<String> for EtcdOptions {
 /// Without what is secret.
 impl fmt::Debug for EtcdOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "etcd at {} under {:?}", self.endpoints.join(", "), self.prefix)
+        let endpoints = self.after_a_user().unwrap_or_else(|| self.endpoints.join(", "));
+        write!(f, "etcd at {endpoints} under {:?}", self.prefix)
     }
 }
 
@@ -184,8 +194,24 @@ mod tests {
     fn no_secret_stands_in_a_text() {
         let options = EtcdOptions::new("http://a:1").user("u", "secret");
         assert_eq!(format!("{options:?}"), r#"etcd at http://a:1 under "/actors/""#);
-        let error = EtcdOptions::new("http://u:secret@a:1").endpoints().unwrap_err().to_string();
-        assert!(!error.contains("secret"), "{error}");
+        for bad in [
+            "http://u:secret@a:1",
+            "u:secret@a:1",
+            "http://u:sec,ret@a:1",
+            "http://u:secret,@a:1",
+            "http://u:sec@ret@a:1",
+            "http://b:2, http://u:secret/x@a:1",
+            "http://u:sec@a:1, http://u:ret@a:1",
+        ] {
+            let options = EtcdOptions::new(bad);
+            let error = options.endpoints().unwrap_err();
+            for text in [format!("{options:?}"), format!("{error:?}"), format!("{error}")] {
+                assert!(
+                    !text.contains("sec") && !text.contains("ret") && text.contains("a:1"),
+                    "{bad}: {text}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -65,8 +65,9 @@ impl EtcdRegistrar {
         Ok(Self { gateway, keys: options.keys()?, ttl: Duration::from_secs(15) })
     }
 
-    /// For how long the actors of a process that has died are found, in whole seconds, at least two; 15 seconds unless this is
-    /// called. A short time costs etcd more: each node asks it three times within this.
+    /// For how long the actors of a process that has died are found, in whole seconds, at least two and at most 9,000,000,000,
+    /// which is the most that etcd grants; 15 seconds unless this is called. A short time costs etcd more: each node asks it
+    /// three times within this.
     #[must_use]
     pub fn ttl(mut self, time: Duration) -> Self {
         self.ttl = time.max(Duration::from_secs(2));
@@ -93,13 +94,13 @@ impl EtcdRegistrar {
         let wanted = announcement.changed().await;
         let mut wants = Wants { announcement, wanted, next: None };
         let mut lease = None;
-        let mut pauses = self.pauses(None);
+        let mut pauses = new_pauses();
         while !wants.wanted.is_last() {
             let (entries, unfit) = self.entries(&wants.announcement, &wants.wanted);
             match wants.during(self.bring(&mut lease, &entries)).await {
                 None => {}
                 Some(Ok(())) => {
-                    pauses = self.pauses(lease.as_ref());
+                    pauses = new_pauses();
                     match unfit {
                         None => wants.announcement.announced(&wants.wanted),
                         Some(reason) => wants.announcement.failed(reason),
@@ -113,7 +114,7 @@ impl EtcdRegistrar {
                     if !lease.as_ref().is_some_and(|lease| !lease.is_over() && lease.has(&entries)) {
                         wants.announcement.failed(reason);
                     }
-                    wants.during(clock::sleep(pauses.next().unwrap_or(LONGEST_PAUSE))).await;
+                    wants.during(clock::sleep(next_pause(&mut pauses, lease.as_ref()))).await;
                 }
             }
             wants.go_on();
@@ -151,7 +152,7 @@ impl EtcdRegistrar {
     ) -> Result<(), GatewayError> {
         if entries.is_empty() {
             if let Some(there) = lease {
-                there.revoke().await?;
+                there.revoke(FAREWELL).await?;
                 *lease = None;
             }
             return Ok(());
@@ -182,12 +183,13 @@ impl EtcdRegistrar {
 
     /// Withdraws everything; gives whether that was done in a short time.
     async fn farewell(&self, lease: &Lease<'_>) -> bool {
-        let mut pauses = self.pauses(Some(lease));
+        let mut pauses = new_pauses();
         let withdrawn = async {
-            while let Err(error) = lease.revoke().await {
+            // Twice, if all members are silent.
+            while let Err(error) = lease.revoke(FAREWELL / 2).await {
                 let reason = causes(&error);
                 tracing::debug!(registrar = ?self, %reason, "actors are not withdrawn; it is tried again");
-                clock::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                clock::sleep(next_pause(&mut pauses, Some(lease))).await;
             }
         };
         let done = clock::within(FAREWELL, withdrawn).await.is_some();
@@ -196,18 +198,24 @@ impl EtcdRegistrar {
         }
         done
     }
+}
 
-    /// Pauses that grow and vary, and leave a lease time to be renewed.
-    fn pauses(&self, lease: Option<&Lease<'_>>) -> ExponentialBackoff {
-        let longest = lease.map_or(LONGEST_PAUSE, |lease| lease.longest_pause().min(LONGEST_PAUSE));
-        ExponentialBuilder::default()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(longest)
-            .with_factor(2.0)
-            .with_jitter()
-            .without_max_times()
-            .build()
-    }
+/// Pauses that grow and vary.
+fn new_pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_PAUSE)
+        // What varies comes on top, and is as long again at most.
+        .with_max_delay(LONGEST_PAUSE / 2)
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// The next pause, which leaves a lease time to be renewed.
+fn next_pause(pauses: &mut ExponentialBackoff, lease: Option<&Lease<'_>>) -> Duration {
+    let pause = pauses.next().unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
+    lease.map_or(pause, |lease| pause.min(lease.longest_pause().max(FIRST_PAUSE)))
 }
 
 /// What is wanted, and what will be next.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actor_runtime::{ResolveResult, ResolvedEndpoint};
 
 use super::{
-    keys::name_and_id,
+    keys::{name, other_spelling},
     value::{self, LONGEST},
 };
 
@@ -22,7 +22,8 @@ const NAMES: usize = 100;
 #[derive(Debug)]
 pub(super) struct Table {
     beginning: String,
-    names: BTreeMap<String, BTreeMap<String, Entry>>,
+    /// By name, and then by what comes after the beginning.
+    names: BTreeMap<String, BTreeMap<Vec<u8>, Entry>>,
     /// Keys that belong to no name, and why.
     odd: BTreeMap<Vec<u8>, &'static str>,
     size: Size,
@@ -59,11 +60,16 @@ impl Table {
             self.is_cut = true;
             return;
         }
-        match name_and_id(self.rest(key)) {
-            Ok((name, id)) => {
-                let endpoint = value::read(&name, value)
-                    .map_err(|reason| format!("{}: {reason}", String::from_utf8_lossy(key)));
-                self.names.entry(name).or_default().insert(id, Entry { endpoint, bytes });
+        let rest = self.rest(key);
+        match name(rest) {
+            Ok(name) => {
+                let endpoint = match other_spelling(&name, rest) {
+                    Some(spelled) => Err(format!("its name is to be written {spelled}")),
+                    None => value::read(&name, value),
+                };
+                let endpoint =
+                    endpoint.map_err(|reason| format!("{}: {reason}", String::from_utf8_lossy(key)));
+                self.names.entry(name).or_default().insert(rest.to_vec(), Entry { endpoint, bytes });
             }
             Err(reason) => {
                 bytes = key.len();
@@ -75,11 +81,12 @@ impl Table {
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) {
-        let bytes = match name_and_id(self.rest(key)) {
-            Ok((name, id)) => {
-                let Some(ids) = self.names.get_mut(&name) else { return };
-                let Some(entry) = ids.remove(&id) else { return };
-                if ids.is_empty() {
+        let rest = self.rest(key);
+        let bytes = match name(rest) {
+            Ok(name) => {
+                let Some(entries) = self.names.get_mut(&name) else { return };
+                let Some(entry) = entries.remove(rest) else { return };
+                if entries.is_empty() {
                     self.names.remove(&name);
                 }
                 entry.bytes
@@ -151,6 +158,25 @@ mod tests {
             table.delete(b"/actors/<local>/calc/9");
         }
         assert_eq!((table.keys(), table.size.bytes, table.names.len()), (Some(0), 0, 0));
+    }
+
+    #[test]
+    fn keys_that_spell_one_name_otherwise_are_keys_of_their_own() {
+        let mut table = Table::new("/a/");
+        for (one, other, name) in [("a%2Fb/1", "a%2fb/1", "a/b"), ("A/1", "%41/1", "A")] {
+            for rest in [one, other] {
+                table.put(format!("/a/{rest}").as_bytes(), br#"{"address":"127.0.0.1:7000"}"#);
+            }
+            assert_eq!(table.keys(), Some(2));
+            let found = table.answer(name);
+            let (spelled, _) = one.split_once('/').unwrap();
+            assert_eq!(found.rejected, [format!("/a/{other}: its name is to be written {spelled}")]);
+            assert_eq!(found.endpoints.len(), 1);
+            table.delete(format!("/a/{other}").as_bytes());
+            assert_eq!((table.keys(), table.answer(name).endpoints.len()), (Some(1), 1));
+            table.delete(format!("/a/{one}").as_bytes());
+            assert_eq!((table.keys(), table.size.bytes), (Some(0), 0));
+        }
     }
 
     #[test]

@@ -86,6 +86,33 @@ async fn users_are_let_in_again_when_their_token_has_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_with_signed_tokens_are_let_in_again_when_other_users_have_changed() {
+    let folder = crate::server::Folder::new("jwt");
+    let key = folder.path().join("key");
+    std::fs::write(&key, "a secret of thirty-two bytes, or more").unwrap();
+    let tokens = format!("jwt,sign-method=HS256,priv-key={}", key.display());
+    let Some(etcd) = Etcd::start_with(&["--auth-token", &tokens]).await else { return };
+    let root = etcd.with_users().await;
+    let resolver = EtcdResolver::with(options(&etcd, "reader"), soon()).unwrap();
+    let mut results = watch(&resolver, "calc");
+    let server = super::registrar::serving("calc").await;
+    server.node().set_registrar(EtcdRegistrar::new(options(&etcd, "writer")).unwrap());
+    server.announced().await.unwrap();
+    told(&mut results, "it is announced", |result| result.endpoints.len() == 1).await;
+
+    let other = json!({ "name": "other", "password": "other's secret" });
+    let done = etcd.ask_as(&root, "/v3/auth/user/add", &other).await;
+    assert!(done["header"].is_object(), "{done}");
+    server.register("later", super::registrar::Doubling).unwrap();
+    server.announced().await.unwrap();
+    let mut results = watch(&resolver, "later");
+    told(&mut results, "it is found", |result| result.endpoints.len() == 1 && result.stale.is_none()).await;
+    // Some looks later.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(resolve(&resolver, "later").await.unwrap().stale, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registrar_needs_a_user_who_may_write() {
     let Some(etcd) = Etcd::start().await else { return };
     etcd.with_users().await;

@@ -2,7 +2,8 @@
 
 use std::{process::Command, time::Duration};
 
-use serde_json::json;
+use actor_resolvers::EtcdRegistrar;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::{at, ports, post, registrar, registrar::serving, resolver, text, told, told_within, watch};
@@ -45,6 +46,47 @@ impl Cluster {
         let done = post(&format!("{}/v3/kv/put", self.urls[member]), &asks).await;
         done.is_some_and(|done| done["header"].is_object())
     }
+
+    /// The first member that does not lead.
+    async fn follower(&self) -> usize {
+        for (member, url) in self.urls.iter().enumerate() {
+            let status = post(&format!("{url}/v3/maintenance/status"), &json!({})).await.expect("it answers");
+            if status["leader"] != status["header"]["member_id"] {
+                return member;
+            }
+        }
+        panic!("all of them lead");
+    }
+
+    /// What this member has of the actors: keys with their leases.
+    async fn leases(&self, member: usize) -> Vec<(String, String)> {
+        let asks = json!({ "key": text("/actors/"), "range_end": text("/actors0") });
+        let has = post(&format!("{}/v3/kv/range", self.urls[member]), &asks).await.expect("it answers");
+        let field = |entry: &Value, name: &str| entry[name].as_str().expect("a text").to_owned();
+        let keys = has["kvs"].as_array().into_iter().flatten();
+        keys.map(|entry| (field(entry, "key"), field(entry, "lease"))).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_lease_is_kept_though_the_first_member_is_frozen_and_much_silence_is_borne() {
+    let Some(cluster) = Cluster::start().await else { return };
+    // A new leader would give all leases more time.
+    let first = cluster.follower().await;
+    let urls: Vec<&str> = (first..first + 3).map(|member| &*cluster.urls[member % 3]).collect();
+    let server = serving("model").await;
+    let registrar = EtcdRegistrar::new(urls.join(",")).unwrap().ttl(Duration::from_secs(4));
+    server.node().set_registrar(registrar);
+    server.announced().await.unwrap();
+    let there = cluster.leases(2).await;
+    assert_eq!(there.len(), 1);
+    cluster.members[first].freeze();
+    // Two leases later. Where one was lost all is put under another.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(cluster.leases(2).await, there);
+    server.register("later", registrar::Doubling).unwrap();
+    server.announced().await.unwrap();
+    assert_eq!(cluster.leases(2).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

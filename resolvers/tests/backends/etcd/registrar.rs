@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actor_resolvers::{EtcdOptions, EtcdRegistrar};
+use actor_resolvers::{EtcdOptions, EtcdRegistrar, EtcdResolver};
 use actor_runtime::{AnnounceError, Config, ResolveResult, prelude::*};
 use serde_json::json;
 use tokio::time::Instant;
@@ -271,6 +271,24 @@ async fn what_others_cannot_reach_is_not_announced() {
     let reason = failure(&local).await;
     assert!(reason.contains("within its own process only"), "{reason}");
     assert!(etcd.keys().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_without_end_are_as_long_as_can_be() {
+    let Some(etcd) = Etcd::start().await else { return };
+    let options = EtcdOptions::new(etcd.url()).silence(Duration::MAX);
+    let server = serving("calc").await;
+    server.node().set_registrar(EtcdRegistrar::new(options.clone()).unwrap().ttl(Duration::MAX));
+    server.announced().await.unwrap();
+    let resolver = EtcdResolver::with(options, super::soon()).unwrap();
+    let mut results = watch(&resolver, "calc");
+    told(&mut results, "it is there", |result| result.endpoints.len() == 1).await;
+    server.unregister("calc").await;
+    server.announced().await.unwrap();
+    let (none, _) = told(&mut results, "it is not there", ResolveResult::is_empty).await;
+    assert_eq!(none.stale, None);
+    server.shutdown(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(etcd.leases().await, 0);
 }
 
 #[test]

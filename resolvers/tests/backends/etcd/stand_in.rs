@@ -2,7 +2,10 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -85,6 +88,10 @@ async fn answer(mut connection: TcpStream, script: Arc<Mutex<Script>>) {
 fn whole(status: &str, body: &str) -> Reply {
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     Reply { bytes: (head + body).into_bytes(), stays: false }
+}
+
+fn nothing() -> Reply {
+    Reply { bytes: Vec::new(), stays: false }
 }
 
 /// An answer that does not end, and has these lines so far.
@@ -186,17 +193,38 @@ async fn a_watch_that_talks_nonsense_leaves_the_last_good_list_with_its_age() {
 
 #[tokio::test]
 async fn where_watches_are_refused_lists_are_made_and_not_too_many() {
-    let lists = Arc::new(std::sync::atomic::AtomicU16::new(0));
+    let lists = Arc::new(AtomicU16::new(0));
     let counted = lists.clone();
     let server = StandIn::new(move |path, _| match path {
         "/v3/watch" => whole("403 Forbidden", r#"{"code":7,"message":"not through this proxy"}"#),
-        _ => listed(7000 + counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed), 5),
+        _ => listed(7000 + counted.fetch_add(1, Relaxed), 5),
     })
     .await;
     let mut results = watch(&resolver(server.url()), "calc");
     let (_, after) = told(&mut results, "the fourth list", |result| ports(result) == [7003]).await;
-    let lists = lists.load(std::sync::atomic::Ordering::Relaxed);
+    let lists = lists.load(Relaxed);
     assert!(lists == 4 && after >= Duration::from_millis(1500), "{lists} lists within {after:?}");
+}
+
+#[tokio::test]
+async fn where_watches_are_lost_lists_are_made_and_not_too_many() {
+    let cases: [(&str, Option<&'static [&str]>); 3] =
+        [("before they begin", None), ("as they begin", Some(&[])), ("soon", Some(&[CREATED]))];
+    for (what, told_first) in cases {
+        let lists = Arc::new(AtomicU16::new(0));
+        let member = || {
+            let lists = lists.clone();
+            StandIn::new(move |path, _| match path {
+                "/v3/watch" => Reply { stays: false, ..told_first.map_or_else(nothing, stream) },
+                _ => listed(7000 + lists.fetch_add(1, Relaxed), 5),
+            })
+        };
+        let (one, other) = (member().await, member().await);
+        let mut results = watch(&resolver(format!("{},{}", one.url(), other.url())), "calc");
+        let (_, after) = told(&mut results, what, |result| ports(result) == [7006]).await;
+        eprintln!("etcd: watches are lost {what}: seven lists within {after:.1?}");
+        assert!(after >= Duration::from_millis(1500), "{what}: seven lists within {after:?}");
+    }
 }
 
 #[tokio::test]
