@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use actor_runtime::{BoxFuture, Namespace, ResolveResult};
 
@@ -96,6 +96,11 @@ impl Source for Etcd {
             let beginning = self.keys.namespace(namespace);
             following::follow(&self.gateway, &beginning, publisher).await
         })
+    }
+
+    fn good_for(&self) -> Option<Duration> {
+        // A watch that is dead is known after three times this, and who has more to do is later.
+        Some(self.gateway.silence() * 6)
     }
 
     fn answer(&self, state: &Shared, namespace: &Namespace, name: &str) -> ResolveResult {
