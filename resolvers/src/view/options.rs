@@ -31,7 +31,8 @@ impl ViewOptions {
     }
 
     /// The pause after a failure, which doubles with each one that follows up to `longest`, and is varied by chance; 200 ms
-    /// and ten seconds unless this is called. Pauses begin again at `first` when the backend has answered.
+    /// and ten seconds unless this is called. Pauses begin again at `first` when the backend was followed for a second, and for as
+    /// long as the last pause.
     #[must_use]
     pub fn retry(mut self, first: Duration, longest: Duration) -> Self {
         self.first_pause = first.max(Duration::from_millis(1));
