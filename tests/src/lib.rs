@@ -13,6 +13,7 @@ pub mod reel;
 pub mod retries;
 mod script;
 pub mod simulation;
+mod traced;
 pub mod wire;
 
 pub use fixture::{Fixture, Path, on_each_path, on_each_path_but, on_path, runtime, trust};
@@ -21,3 +22,4 @@ pub use post::{
 };
 pub use probe::{Probe, ProbeClient, ProbeRequest, ProbeResponse, ProbeService, Puppet};
 pub use script::Script;
+pub use traced::traced;

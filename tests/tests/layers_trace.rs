@@ -178,7 +178,7 @@ impl Subscriber for Spans {
 #[test]
 fn spans_say_what_was_called_how_it_ended_and_whose_children_they_are() {
     let kept = Spans::default();
-    let _subscriber = tracing::subscriber::set_default(kept.clone());
+    let _subscriber = tests::traced(kept.clone());
     with_nodes(
         |builder| builder.client_layer(TraceLayer::new()).server_layer(TraceLayer::new()),
         async |fixture| {

@@ -503,7 +503,7 @@ impl Subscriber for Logged {
 #[test]
 fn what_a_layer_of_the_server_keeps_from_being_run_is_logged_however_it_says_so() {
     let logged = Logged::default();
-    let _subscriber = tracing::subscriber::set_default(logged.clone());
+    let _subscriber = tests::traced(logged.clone());
     for path in Path::ALL {
         tests::runtime(path).block_on(async {
             let refuses = Fixture::with(path, |builder| builder.server_layer(Refuses)).await;
