@@ -21,7 +21,7 @@ use secrecy::ExposeSecret;
 use tokio::{sync::Mutex, task::JoinHandle};
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::builder::KubernetesError;
+use super::{builder::KubernetesError, credentials};
 use crate::{
     clock,
     holdoff::Holdoff,
@@ -99,10 +99,11 @@ impl Login {
     }
 
     fn kubeconfig(&self) -> Result<Kubeconfig, BoxError> {
-        Ok(match &self.place {
-            Place::Kubeconfig(Some(path)) => Kubeconfig::read_from(path)?,
-            _ => Kubeconfig::read()?,
-        })
+        let read = match &self.place {
+            Place::Kubeconfig(Some(path)) => Kubeconfig::read_from(path),
+            _ => Kubeconfig::read(),
+        };
+        Ok(read.map_err(|error| credentials::unread(&error))?)
     }
 
     /// Reads the files, and runs the plugin if there is one. It may block.
@@ -122,7 +123,8 @@ impl Login {
             },
             Place::Kubeconfig(_) => self.of_kubeconfig()?,
         };
-        let auth = config.auth_layer()?;
+        let program = credentials::program(&config);
+        let auth = config.auth_layer().map_err(|error| credentials::reason(&error, program.as_deref()))?;
         if auth.is_none() && config.auth_info.exec.is_some() {
             return Err("the plugin of the kubeconfig gives no token, and nothing else is understood".into());
         }
@@ -130,6 +132,7 @@ impl Login {
             http: Http::new(trust)?,
             base: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
             auth,
+            program,
             headers: config.extra_headers_layer()?,
         })
     }
@@ -147,7 +150,8 @@ impl Login {
     fn of_kubeconfig(&self) -> Result<(Config, HttpTrust), BoxError> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let reading = Config::from_custom_kubeconfig(self.kubeconfig()?, &options);
-        let config = tokio::runtime::Handle::current().block_on(reading)?;
+        let config = tokio::runtime::Handle::current().block_on(reading);
+        let config = config.map_err(|error| credentials::unread(&error))?;
         let unknown = [
             (config.accept_invalid_certs, "insecure-skip-tls-verify; give its certificate-authority instead"),
             (
@@ -209,6 +213,8 @@ pub(super) struct Access {
     pub(super) http: Http,
     base: String,
     auth: Option<AuthLayer>,
+    /// What gives the credentials, for texts.
+    program: Option<String>,
     headers: ExtraHeadersLayer,
 }
 
@@ -219,9 +225,9 @@ impl Access {
         let request = self.headers.layer(service_fn(given_back)).oneshot(request).await?.into_body();
         let Some(auth) = &self.auth else { return Ok(request.map(|_| Bytes::new())) };
         let authorized = clock::within(LOGIN, auth.layer(service_fn(given_back)).oneshot(request)).await;
-        let authorized =
-            authorized.ok_or_else(|| format!("there were no credentials within {LOGIN:?}"))??;
-        let request = authorized.into_body();
+        let authorized = authorized.ok_or_else(|| format!("there were no credentials within {LOGIN:?}"))?;
+        let request =
+            authorized.map_err(|error| credentials::reason(&*error, self.program.as_deref()))?.into_body();
         Ok(request.map(|_| Bytes::new()))
     }
 }

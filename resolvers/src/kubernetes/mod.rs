@@ -11,6 +11,7 @@
 mod access;
 mod api;
 mod builder;
+mod credentials;
 mod follow;
 mod lines;
 mod names;

@@ -205,6 +205,47 @@ async fn a_plugin_of_a_kubeconfig_gives_the_token() {
     assert_eq!(resolver.resolve(&Namespace::local(), "calc").await.unwrap().endpoints.len(), 1);
 }
 
+/// A user who is a plugin of this script, with a secret in its arguments and in its environment.
+fn plugin(script: &std::path::Path) -> String {
+    format!(
+        "exec: {{ apiVersion: client.authentication.k8s.io/v1, command: sh, args: [\"{}\", SECRET-ARGUMENT], \
+         env: [{{ name: PASSWORD, value: SECRET-VALUE }}], interactiveMode: Never }}",
+        script.display()
+    )
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_is_told_of_without_its_secrets() {
+    let directory = Directory::new("secrets");
+    let old = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"SECRET-TOKEN","expirationTimestamp":"2001-01-01T00:00:00Z"}}"#;
+    let once = format!(
+        "cd {}; if mkdir once 2>/dev/null; then echo '{old}'; else echo SECRET-OUTPUT; exit 3; fi",
+        directory.0.display()
+    );
+    for (script, expected) in [
+        (
+            "echo SECRET-OUTPUT; echo SECRET-ERROR >&2; exit 1",
+            "the plugin \"sh\" of the kubeconfig failed: exit status: 1",
+        ),
+        (
+            "echo '{ \"token\": SECRET-OUTPUT: [ '",
+            "the plugin \"sh\" of the kubeconfig gives what is not understood",
+        ),
+        (&*once, "the plugin \"sh\" of the kubeconfig failed: exit status: 3"),
+    ] {
+        let script = directory.write("plugin.sh", script);
+        let path = directory.write("config", &kubeconfig("http://127.0.0.1:1", "", &plugin(&script)));
+        let resolver = KubernetesResolver::builder().kubeconfig_file(path).options(quick()).build().unwrap();
+        let error = failure(&resolver, "calc").await;
+        assert!(error.contains(expected) && !error.contains("SECRET"), "{error}");
+    }
+    let path =
+        directory.write("config", "users: [{ name: u, user: { token: SECRET-TOKEN, exec: SECRET-WORD } }]\n");
+    let built = KubernetesResolver::builder().kubeconfig_file(path).build();
+    let error = built.expect_err("it is no kubeconfig").to_string();
+    assert!(error.contains("not understood") && !error.contains("SECRET"), "{error}");
+}
+
 #[tokio::test]
 async fn what_a_kubeconfig_asks_for_and_is_not_understood_is_refused() {
     let directory = Directory::new("refused");
