@@ -38,6 +38,24 @@ const PATIENCE: u32 = 2;
 struct Known {
     slices: Slices,
     version: String,
+    /// Whether this is told once the watch serves, and not before.
+    is_held: bool,
+}
+
+impl Known {
+    /// The watch serves: what came of it is right.
+    fn serves(&mut self, publisher: &Publisher<Slices>) {
+        self.slices.mark_watched();
+        if std::mem::take(&mut self.is_held) {
+            publisher.set(self.slices.clone());
+        }
+    }
+
+    /// The watch told of a change.
+    fn tell(&mut self, publisher: &Publisher<Slices>) {
+        self.is_held = true;
+        self.serves(publisher);
+    }
 }
 
 /// How a watch ended that went well.
@@ -102,7 +120,11 @@ async fn follow_from_list(
             Ok(known) => known,
             Err(error) => return error,
         };
-    publisher.set(known.slices.clone());
+    // A server that lists and lets nobody watch is not one that has recovered.
+    known.is_held = publisher.last().is_some_and(|last| !last.is_watched());
+    if !known.is_held {
+        publisher.set(known.slices.clone());
+    }
     let mut broken = 0;
     loop {
         let (began, before) = (clock::now(), known.version.clone());
@@ -142,7 +164,7 @@ async fn listed(kubernetes: &Kubernetes, access: &Access, service: &Service) -> 
             from.clear();
         }
         if from.is_empty() {
-            return Ok(Known { slices, version: page.metadata.resource_version });
+            return Ok(Known { slices, version: page.metadata.resource_version, is_held: false });
         }
     }
     Err(format!("the list of slices has over {MOST_PAGES} pages").into())
@@ -157,11 +179,27 @@ async fn watched(
 ) -> Result<End, ApiError> {
     let time = kubernetes.silence - kubernetes.silence / 5;
     let mut lines = api::watch(access, service, &known.version, time).await?;
-    publisher.confirm();
+    if !known.is_held {
+        publisher.confirm();
+    }
     loop {
-        let line = match lines.next(kubernetes.silence).await {
+        let mut line = None;
+        if !known.slices.is_watched() {
+            line = clock::within(PACE, lines.next(kubernetes.silence)).await;
+            if line.is_none() {
+                known.serves(publisher);
+            }
+        }
+        let line = match line {
+            Some(line) => line,
+            None => lines.next(kubernetes.silence).await,
+        };
+        let line = match line {
             Ok(line) => line,
-            Err(NoLine::End) => return Ok(End::Over),
+            Err(NoLine::End) => {
+                known.serves(publisher);
+                return Ok(End::Over);
+            }
             Err(NoLine::Broken(error)) => return Ok(End::Broken(error.into())),
             Err(NoLine::Failed(text)) => return Err(text.into()),
         };
@@ -174,16 +212,17 @@ async fn watched(
                 let (name, version) = marked(&object)?;
                 known.slices.insert(name, object, &kubernetes.port_name);
                 known.version = version;
-                publisher.set(known.slices.clone());
+                known.tell(publisher);
             }
             WatchEvent::Deleted(object) => {
                 let (name, version) = marked(&object)?;
                 known.slices.remove(&name);
                 known.version = version;
-                publisher.set(known.slices.clone());
+                known.tell(publisher);
             }
             WatchEvent::Bookmark(bookmark) => {
                 known.version = bookmark.metadata.resource_version;
+                known.serves(publisher);
                 publisher.confirm();
             }
             WatchEvent::Error(status) => {
