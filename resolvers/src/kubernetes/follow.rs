@@ -81,11 +81,21 @@ pub(super) async fn follow(
         ApiError::Busy { retry_after, .. } => {
             kubernetes.accesses.holdoff.begin(retry_after.unwrap_or(BUSY));
         }
-        // What was read of the files may be out of date: a token, or an authority.
-        ApiError::Unknown(_) | ApiError::Failed(_) => kubernetes.accesses.forget(&access).await,
+        // What was read of the files is out of date: a token, or an authority.
+        ApiError::Unknown(_) => kubernetes.accesses.forget(&access),
+        ApiError::Failed(error) if is_of_tls(&**error) => kubernetes.accesses.forget(&access),
+        ApiError::Failed(_) => kubernetes.accesses.forget_old(&access),
         ApiError::Gone | ApiError::Refused(_) => {}
     }
     error.into_reason()
+}
+
+/// Whether TLS is why there is no connection. An `io::Error` has what it wraps beside its source.
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|error| is_of_tls(error))
+        || error.source().is_some_and(is_of_tls)
 }
 
 async fn followed(
