@@ -71,15 +71,17 @@ pub(super) async fn follow(
     service: &Service,
     publisher: &Publisher<Slices>,
 ) -> BoxError {
-    kubernetes.accesses.holdoff.passed().await;
+    if let Err(reason) = kubernetes.accesses.holdoff.passed(publisher.last().is_some()).await {
+        return reason.into();
+    }
     let access = match kubernetes.accesses.present().await {
         Ok(access) => access,
         Err(error) => return error,
     };
     let error = followed(kubernetes, &access, service, publisher).await;
     match &error {
-        ApiError::Busy { retry_after, .. } => {
-            kubernetes.accesses.holdoff.begin(retry_after.unwrap_or(BUSY));
+        ApiError::Busy { text, retry_after } => {
+            kubernetes.accesses.holdoff.begin(retry_after.unwrap_or(BUSY), text);
         }
         // What was read of the files is out of date: a token, or an authority.
         ApiError::Unknown(_) => kubernetes.accesses.forget(&access),

@@ -227,3 +227,23 @@ async fn a_server_with_too_much_to_do_is_left_alone_for_as_long_as_it_asks() {
     let waited = began.elapsed();
     assert!((Duration::from_millis(1800)..Duration::from_secs(4)).contains(&waited), "{waited:?}");
 }
+
+#[tokio::test]
+async fn a_service_that_is_asked_for_while_the_server_is_left_alone_hears_why_at_once() {
+    let (cluster, server) = cluster().await;
+    cluster.put("prod", "store", "store-0", &["10.0.0.1"], 7000);
+    cluster.script(status(429, "TooManyRequests", "please try again later").with("retry-after", 5));
+    let resolver = resolver(&server);
+    let error = failure(&resolver, "calc").await;
+    assert!(error.contains("was answered with 429: please try again later"), "{error}");
+    let began = now();
+    let error = failure(&resolver, "store").await;
+    assert!(
+        error.contains("it is left alone, since it said: ") && error.contains("please try again"),
+        "{error}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(cluster.asked().len(), 1);
+    Watched::new(&resolver, "store").has(&["10.0.0.1:7000"]).await;
+    assert!((4..8).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
