@@ -61,6 +61,8 @@ struct Chain {
     how: How,
     members: Vec<Member>,
     patience: Duration,
+    /// How long a merged watch keeps endpoints of a member that fails; `None` is for ever.
+    serve_stale_for: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -80,13 +82,16 @@ impl ChainResolver {
     /// The endpoints of all members, in the order of the members. All are asked at the same time. What two members have,
     /// the same name at the same address, is there once, as the earlier member has it; there are no more than 10,000.
     ///
-    /// In a watch, the endpoints of a member that fails stay, and the result is stale, until it answers again.
+    /// In a watch, the endpoints of a member that fails stay, and the result is stale, until it answers again or
+    /// [`serve_stale_for`](Self::serve_stale_for) has passed. A member that has served them as stale itself and then fails
+    /// says that they are too old: they go at once.
     pub fn merged() -> Self {
         Self::new(How::Merged)
     }
 
     fn new(how: How) -> Self {
-        Self { chain: Arc::new(Chain { how, members: Vec::new(), patience: Duration::from_secs(2) }) }
+        let patience = Duration::from_secs(2);
+        Self { chain: Arc::new(Chain { how, members: Vec::new(), patience, serve_stale_for: None }) }
     }
 
     /// Adds a member, after those that are there.
@@ -108,6 +113,17 @@ impl ChainResolver {
     #[must_use]
     pub fn patience(mut self, time: Duration) -> Self {
         Arc::make_mut(&mut self.chain).patience = time;
+        self
+    }
+
+    /// How long a watch of [`merged`](Self::merged) members keeps the last endpoints of one that fails, from when it told
+    /// them. After that only its failure is left. Without a limit unless this is called; with zero they go at once.
+    ///
+    /// Members that keep their last answer by themselves ([`ViewOptions::serve_stale_for`](crate::ViewOptions)) have a limit
+    /// of their own, which holds here, too.
+    #[must_use]
+    pub fn serve_stale_for(mut self, time: Duration) -> Self {
+        Arc::make_mut(&mut self.chain).serve_stale_for = Some(time);
         self
     }
 }

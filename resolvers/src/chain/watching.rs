@@ -80,7 +80,9 @@ impl Watching {
     /// Waits for whatever is next: one word of a member, or the time.
     async fn hear(&mut self) {
         let patience = self.patience.filter(|_| !self.impatient);
-        let next = self.heard.iter().filter_map(|heard| heard.again).chain(patience).min();
+        let limit = self.limit();
+        let too_old = self.heard.iter().filter_map(|heard| heard.too_old_at(limit?));
+        let next = self.heard.iter().filter_map(|heard| heard.again).chain(too_old).chain(patience).min();
         let wake = async {
             match next {
                 Some(at) => clock::sleep(at.saturating_duration_since(clock::now())).await,
@@ -109,10 +111,20 @@ impl Watching {
         let now = clock::now();
         self.impatient |= self.patience.is_some_and(|patience| patience <= now);
         for member in 0..self.heard.len() {
-            if self.heard[member].again.is_some_and(|again| again <= now) {
+            let heard = &mut self.heard[member];
+            if limit.is_some_and(|limit| heard.too_old_at(limit).is_some_and(|at| at <= now)) {
+                heard.answer = None;
+            }
+            if heard.again.is_some_and(|again| again <= now) {
                 self.watch(member);
             }
         }
+    }
+
+    /// How long endpoints of a member that fails stay; `None` is for ever.
+    fn limit(&self) -> Option<Duration> {
+        const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+        self.chain.serve_stale_for.map(|limit| limit.min(FAR))
     }
 
     fn watch(&mut self, member: usize) {
@@ -124,7 +136,11 @@ impl Watching {
         let heard = &mut self.heard[member];
         match said {
             Some(Ok(result)) => (heard.answer, heard.failure) = (Some((result, clock::now())), None),
-            Some(Err(reason)) => heard.failure = Some(reason),
+            Some(Err(reason)) => {
+                // It served the answer on for as long as it does that.
+                heard.answer.take_if(|(result, _)| result.stale.is_some());
+                heard.failure = Some(reason);
+            }
             None => {
                 (heard.watch, heard.again) = (None, Some(clock::now() + AGAIN));
                 if heard.answer.is_none() && heard.failure.is_none() {
@@ -168,8 +184,22 @@ impl Heard {
                 Some(Ok(kept))
             }
             (_, Some(reason)) => Some(Err(reason.clone())),
-            (Some((result, _)), None) => Some(Ok(result.clone())),
+            (Some((result, heard)), None) => {
+                let mut result = result.clone();
+                // It was that old when it was heard.
+                if let Some(stale) = result.stale.take() {
+                    result.stale =
+                        Some(Staleness::new(stale.age.saturating_add(heard.elapsed()), stale.reason));
+                }
+                Some(Ok(result))
+            }
             (None, None) => None,
         }
+    }
+
+    /// When the answer of a member that fails is too old.
+    fn too_old_at(&self, limit: Duration) -> Option<Instant> {
+        let (_, heard) = self.answer.as_ref().filter(|_| self.failure.is_some())?;
+        Some(*heard + limit)
     }
 }

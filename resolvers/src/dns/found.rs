@@ -54,6 +54,8 @@ impl Default for Wanted {
 pub(super) struct Found {
     pub(super) endpoints: Vec<(Address, BTreeMap<String, String>)>,
     pub(super) rejected: Vec<String>,
+    /// Why some of it is of before.
+    pub(super) outdated: Option<String>,
     /// The addresses of targets, for when they cannot be asked for.
     targets: BTreeMap<Name, Vec<IpAddr>>,
     seen: BTreeSet<Address>,
@@ -227,7 +229,9 @@ impl Wanted {
                 last.and_then(|last| last.targets.get(&host)).filter(|addresses| !addresses.is_empty());
             match before {
                 Some(addresses) => {
-                    found.rejected.push(format!("the target {host} has the addresses of before: {reason}"));
+                    let text = format!("the target {host} has the addresses of before: {reason}");
+                    found.outdated.get_or_insert_with(|| text.clone());
+                    found.rejected.push(text);
                     found.targets.insert(host, addresses.clone());
                 }
                 None => found.rejected.push(format!("the target {host}: {reason}")),

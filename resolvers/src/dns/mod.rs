@@ -41,7 +41,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// The actor `calc` of the namespace `<local>` has the records of `_calc._udp.DOMAIN`, that of the namespace `training`
 /// those of `_calc._udp.training.DOMAIN`; [`template`](Self::template) changes this. Names are asked for as they are: the
 /// search list of the system is not used. A name or a namespace that is no DNS label (1 to 63 letters, digits, `-` and `_`)
-/// is refused. DNS does not tell upper from lower case, so the actors `calc` and `Calc` have the same records.
+/// is refused. DNS does not tell upper from lower case, so the actors `calc` and `Calc` have the same records; two namespaces
+/// never do: one with an upper-case letter is refused.
 ///
 /// **Order.** SRV targets come by their priority, lowest first, and those of a priority by their weight, highest first.
 /// Each endpoint says both in its metadata, `priority` and `weight`. The order is the same for everybody: a client takes the
@@ -130,7 +131,19 @@ impl DnsResolver {
     }
 
     /// Asks for addresses (A and AAAA) instead of SRV records: every address with this port is an endpoint. For headless
-    /// services, for example `domain("svc.cluster.local").port(7000)`.
+    /// services of Kubernetes, say.
+    ///
+    /// `<local>` has no label, so the domain has to say in which Kubernetes namespace the services of `<local>` are: the actor
+    /// `calc` is `calc.prod.svc.cluster.local` here. With `domain("svc.cluster.local")` it would be
+    /// `calc.svc.cluster.local`, which does not exist, while `calc` of the namespace `training` would be the service `calc`
+    /// of the Kubernetes namespace `training`.
+    ///
+    /// ```
+    /// use actor_resolvers::DnsResolver;
+    ///
+    /// let dns = DnsResolver::system().domain("prod.svc.cluster.local").port(7000);
+    /// assert_eq!(format!("{dns:?}"), "DNS of this system under \"prod.svc.cluster.local\"");
+    /// ```
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         self.changed(|dns| dns.wanted.port = Some(port))
@@ -140,8 +153,8 @@ impl DnsResolver {
     /// for. For servers whose names the system cannot look up.
     ///
     /// A target without an address, and any after the first 256 that would have to be asked for, is told in
-    /// [`rejected`](ResolveResult::rejected). If the question for its addresses fails, those that it had before serve, and
-    /// that is told, too.
+    /// [`rejected`](ResolveResult::rejected). If the question for its addresses fails, those that it had before serve on with
+    /// the others; that is told there, too, and the answer is [`stale`](ResolveResult::stale) for as long.
     #[must_use]
     pub fn target_addresses(self) -> Self {
         self.changed(|dns| dns.wanted.target_addresses = true)
@@ -213,10 +226,16 @@ impl Dns {
             let last = publisher.last();
             let (found, ttl) = self.wanted.find(&servers, name, last.as_deref()).await?;
             self.preferred.store(servers.preferred(), Ordering::Relaxed);
-            if last.is_some_and(|last| *last == found) {
-                publisher.confirm();
-            } else {
+            let (is_same, outdated) = (last.is_some_and(|last| *last == found), found.outdated.clone());
+            if !is_same {
                 publisher.set(found);
+            }
+            // The rest is as right as it was; that it is not asked for more often is for the pauses after failures.
+            if let Some(reason) = outdated {
+                return Err(reason.into());
+            }
+            if is_same {
+                publisher.confirm();
             }
             clock::sleep(ttl.clamp(SHORTEST, self.refresh_within)).await;
         }

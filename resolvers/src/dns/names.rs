@@ -25,7 +25,7 @@ impl Names {
     /// The name of an actor.
     ///
     /// # Errors
-    /// If the actor's name or its namespace is no label, if the template has no place for it, or if the template or the
+    /// If the actor's name or its namespace is no label, if the namespace has upper case, if the template has no place for it, or if the template or the
     /// domain is none.
     pub(super) fn of(&self, namespace: &Namespace, name: &str, of_host: bool) -> Result<Name, BoxError> {
         let template = match (&self.template, &self.domain) {
@@ -47,6 +47,14 @@ impl Names {
         is_label("the actor's name", name)?;
         if !is_local && template.contains(NAMESPACE) {
             is_label("the namespace", namespace.as_str())?;
+            if namespace.as_str().contains(|c: char| c.is_ascii_uppercase()) {
+                let text = format!(
+                    "the namespace {:?} has an upper-case letter, which DNS does not tell from the lower-case one: two \
+                     namespaces would be one",
+                    namespace.as_str()
+                );
+                return Err(text.into());
+            }
         }
         let mut text = String::new();
         for label in without_dot(template).split('.') {
@@ -152,6 +160,7 @@ mod tests {
             (of(&usual, "<local>", "größe"), "is no DNS label"),
             (of(&usual, "<local>", &"x".repeat(63)), "is no DNS label"),
             (of(&usual, "job:7", "calc"), "the namespace: \"job:7\" is no DNS label"),
+            (of(&usual, "Training", "calc"), "the namespace \"Training\" has an upper-case letter"),
             (of(&fixed, "training", "calc"), "has no place for training"),
             (of(&prefixed, "<local>", "calc"), "<local> has no label to stand in \"in-{namespace}\""),
             (of(&both, "training", "calc"), "in one label"),

@@ -78,7 +78,8 @@ impl Instances {
         let running = self.all().filter(|(_, instance)| instance.status == RUNNING);
         let names = running.flat_map(|(_, instance)| {
             let namespace = namespace_of(&instance.metadata, keys);
-            let names = instance.metadata.keys().filter_map(|key| key.strip_prefix(&*keys.prefix));
+            let actors = instance.metadata.keys().filter(|key| **key != keys.namespace);
+            let names = actors.filter_map(|key| key.strip_prefix(&*keys.prefix));
             names.filter(|name| !name.is_empty()).map(move |name| format!("{name:?} in {namespace}"))
         });
         names.collect::<BTreeSet<_>>().into_iter().take(MOST_TEXTS).collect()

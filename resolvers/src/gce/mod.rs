@@ -132,7 +132,10 @@ impl Machines {
 
     async fn poll(&self, publisher: &Publisher<Instances>) -> GceError {
         loop {
-            self.holdoff.passed().await;
+            // Who asks has the failure that it began with: there is one question.
+            if let Err(reason) = self.holdoff.passed(true).await {
+                return GceError::new(reason);
+            }
             let listed = clock::within(LIST, self.list()).await;
             match listed.unwrap_or_else(|| Err(GceError::new(format!("there was no list within {LIST:?}")))) {
                 Ok(same) if publisher.last().is_some_and(|last| *last == same) => publisher.confirm(),
@@ -180,7 +183,7 @@ impl Source for Machines {
             let error = self.poll(publisher).await;
             if let Some(asked) = error.quota() {
                 let doubled = FIRST_HOLDOFF.saturating_mul(1 << self.refused.fetch_add(1, Relaxed).min(8));
-                self.holdoff.begin(asked.unwrap_or(doubled));
+                self.holdoff.begin(asked.unwrap_or(doubled), &error.to_string());
             }
             error.into_reason()
         })

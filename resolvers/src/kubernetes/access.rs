@@ -8,7 +8,7 @@ use std::{env, fmt, fs, path::PathBuf, sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Request, Response, Uri};
+use hyper::{HeaderMap, Request, Response, Uri};
 use kube::{
     Config,
     client::{
@@ -18,14 +18,15 @@ use kube::{
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
 use secrecy::ExposeSecret;
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{runtime::Handle, time::Instant};
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::builder::KubernetesError;
+use super::{builder::KubernetesError, credentials, single::Single};
 use crate::{
     clock,
     holdoff::Holdoff,
     http::{Http, HttpTrust},
+    sync::{Mutex, lock},
     view::BoxError,
 };
 
@@ -33,6 +34,9 @@ const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// How long credentials may take: a plugin may ask somebody else for them.
 const LOGIN: Duration = Duration::from_secs(10);
+
+/// What nobody refuses is not read anew more often than this.
+const OLD: Duration = Duration::from_secs(30);
 
 /// Where the API server is found.
 #[derive(Debug)]
@@ -99,10 +103,11 @@ impl Login {
     }
 
     fn kubeconfig(&self) -> Result<Kubeconfig, BoxError> {
-        Ok(match &self.place {
-            Place::Kubeconfig(Some(path)) => Kubeconfig::read_from(path)?,
-            _ => Kubeconfig::read()?,
-        })
+        let read = match &self.place {
+            Place::Kubeconfig(Some(path)) => Kubeconfig::read_from(path),
+            _ => Kubeconfig::read(),
+        };
+        Ok(read.map_err(|error| credentials::unread(&error))?)
     }
 
     /// Reads the files, and runs the plugin if there is one. It may block.
@@ -122,15 +127,19 @@ impl Login {
             },
             Place::Kubeconfig(_) => self.of_kubeconfig()?,
         };
-        let auth = config.auth_layer()?;
+        let program = credentials::program(&config);
+        let auth = config.auth_layer().map_err(|error| credentials::reason(&error, program.as_deref()))?;
         if auth.is_none() && config.auth_info.exec.is_some() {
             return Err("the plugin of the kubeconfig gives no token, and nothing else is understood".into());
         }
         Ok(Access {
             http: Http::new(trust)?,
             base: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
-            auth,
+            auth: auth.map(Arc::new),
+            program,
+            authorizing: Single::new(),
             headers: config.extra_headers_layer()?,
+            opened: clock::now(),
         })
     }
 
@@ -147,7 +156,8 @@ impl Login {
     fn of_kubeconfig(&self) -> Result<(Config, HttpTrust), BoxError> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let reading = Config::from_custom_kubeconfig(self.kubeconfig()?, &options);
-        let config = tokio::runtime::Handle::current().block_on(reading)?;
+        let config = Handle::current().block_on(reading);
+        let config = config.map_err(|error| credentials::unread(&error))?;
         let unknown = [
             (config.accept_invalid_certs, "insecure-skip-tls-verify; give its certificate-authority instead"),
             (
@@ -208,8 +218,13 @@ fn identity(user: &AuthInfo) -> Result<Option<(String, String)>, BoxError> {
 pub(super) struct Access {
     pub(super) http: Http,
     base: String,
-    auth: Option<AuthLayer>,
+    auth: Option<Arc<AuthLayer>>,
+    /// What gives the credentials, for texts.
+    program: Option<String>,
+    /// Credentials are made again when they are about to end.
+    authorizing: Single<HeaderMap>,
     headers: ExtraHeadersLayer,
+    opened: Instant,
 }
 
 impl Access {
@@ -217,12 +232,19 @@ impl Access {
     pub(super) async fn request(&self, path: &str) -> Result<Request<Bytes>, BoxError> {
         let request = Request::get(format!("{}{path}", self.base)).body(Full::<Bytes>::default())?;
         let request = self.headers.layer(service_fn(given_back)).oneshot(request).await?.into_body();
-        let Some(auth) = &self.auth else { return Ok(request.map(|_| Bytes::new())) };
-        let authorized = clock::within(LOGIN, auth.layer(service_fn(given_back)).oneshot(request)).await;
-        let authorized =
-            authorized.ok_or_else(|| format!("there were no credentials within {LOGIN:?}"))??;
-        let request = authorized.into_body();
-        Ok(request.map(|_| Bytes::new()))
+        let mut request = request.map(|_| Bytes::new());
+        if let Some(auth) = self.auth.clone() {
+            let (program, runtime) = (self.program.clone(), Handle::current());
+            let authorize = move || {
+                let authorized = auth.layer(service_fn(given_back)).oneshot(Request::default());
+                let authorized = runtime.block_on(authorized);
+                let authorized =
+                    authorized.map_err(|error| credentials::reason(&*error, program.as_deref()))?;
+                Ok(authorized.into_body().into_parts().0.headers)
+            };
+            request.headers_mut().extend(self.authorizing.run(LOGIN, authorize).await?);
+        }
+        Ok(request)
     }
 }
 
@@ -234,45 +256,48 @@ async fn given_back(request: Request<Full<Bytes>>) -> Result<Response<Request<Fu
 /// The present access, which is shared, and made again after it was refused.
 pub(super) struct Accesses {
     login: Arc<Login>,
-    state: Mutex<State>,
+    present: Mutex<Option<Arc<Access>>>,
+    opening: Single<Arc<Access>>,
     pub(super) holdoff: Holdoff,
-}
-
-#[derive(Default)]
-struct State {
-    present: Option<Arc<Access>>,
-    /// One at a time, also when nobody waits for it any more.
-    opening: Option<JoinHandle<Result<Access, BoxError>>>,
 }
 
 impl Accesses {
     pub(super) fn new(login: Login) -> Self {
-        Self { login: Arc::new(login), state: Mutex::default(), holdoff: Holdoff::default() }
+        Self {
+            login: Arc::new(login),
+            present: Mutex::default(),
+            opening: Single::new(),
+            holdoff: Holdoff::default(),
+        }
     }
 
-    pub(super) async fn present(&self) -> Result<Arc<Access>, BoxError> {
-        let opened = clock::within(LOGIN, self.open()).await;
-        opened.unwrap_or_else(|| Err(format!("there were no credentials within {LOGIN:?}").into()))
-    }
-
-    async fn open(&self) -> Result<Arc<Access>, BoxError> {
-        let mut state = self.state.lock().await;
-        if let Some(present) = &state.present {
+    pub(super) async fn present(self: &Arc<Self>) -> Result<Arc<Access>, BoxError> {
+        if let Some(present) = &*lock(&self.present) {
             return Ok(present.clone());
         }
-        let login = self.login.clone();
-        let opening = state.opening.get_or_insert_with(|| clock::spawn_blocking(move || login.open()));
-        let opened = opening.await;
-        state.opening = None;
-        let access = Arc::new(opened.map_err(|error| format!("its credentials were not read: {error}"))??);
-        state.present = Some(access.clone());
-        Ok(access)
+        let accesses = self.clone();
+        let open = move || {
+            // Another one may have been made while this one was waited for.
+            if let Some(present) = &*lock(&accesses.present) {
+                return Ok(present.clone());
+            }
+            let access = Arc::new(accesses.login.open().map_err(|error| error.to_string())?);
+            *lock(&accesses.present) = Some(access.clone());
+            Ok(access)
+        };
+        Ok(self.opening.run(LOGIN, open).await?)
     }
 
-    /// This one does not serve: the next one is made from the files as they are then.
-    pub(super) async fn forget(&self, access: &Arc<Access>) {
-        let mut state = self.state.lock().await;
-        state.present.take_if(|present| Arc::ptr_eq(present, access));
+    /// This one is refused: the next one is made from the files as they are then.
+    pub(super) fn forget(&self, access: &Arc<Access>) {
+        lock(&self.present).take_if(|present| Arc::ptr_eq(present, access));
+    }
+
+    /// This one may be out of date: another one is made if it is old. So an outage has no plugin run at each attempt.
+    pub(super) fn forget_old(&self, access: &Arc<Access>) {
+        if access.opened.elapsed() >= OLD {
+            self.forget(access);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use actor_runtime::Namespace;
 
@@ -142,7 +142,7 @@ impl KubernetesBuilder {
         })?;
         let source = Slices {
             names: Names::new(own, self.entries, self.service_of)?,
-            accesses: Accesses::new(login),
+            accesses: Arc::new(Accesses::new(login)),
             port_name: self.port_name,
             silence: self.silence,
         };

@@ -38,6 +38,24 @@ const PATIENCE: u32 = 2;
 struct Known {
     slices: Slices,
     version: String,
+    /// Whether this is told once the watch serves, and not before.
+    is_held: bool,
+}
+
+impl Known {
+    /// The watch serves: what came of it is right.
+    fn serves(&mut self, publisher: &Publisher<Slices>) {
+        self.slices.mark_watched();
+        if std::mem::take(&mut self.is_held) {
+            publisher.set(self.slices.clone());
+        }
+    }
+
+    /// The watch told of a change.
+    fn tell(&mut self, publisher: &Publisher<Slices>) {
+        self.is_held = true;
+        self.serves(publisher);
+    }
 }
 
 /// How a watch ended that went well.
@@ -53,21 +71,33 @@ pub(super) async fn follow(
     service: &Service,
     publisher: &Publisher<Slices>,
 ) -> BoxError {
-    kubernetes.accesses.holdoff.passed().await;
+    if let Err(reason) = kubernetes.accesses.holdoff.passed(publisher.last().is_some()).await {
+        return reason.into();
+    }
     let access = match kubernetes.accesses.present().await {
         Ok(access) => access,
         Err(error) => return error,
     };
     let error = followed(kubernetes, &access, service, publisher).await;
     match &error {
-        ApiError::Busy { retry_after, .. } => {
-            kubernetes.accesses.holdoff.begin(retry_after.unwrap_or(BUSY));
+        ApiError::Busy { text, retry_after } => {
+            kubernetes.accesses.holdoff.begin(retry_after.unwrap_or(BUSY), text);
         }
-        // What was read of the files may be out of date: a token, or an authority.
-        ApiError::Unknown(_) | ApiError::Failed(_) => kubernetes.accesses.forget(&access).await,
+        // What was read of the files is out of date: a token, or an authority.
+        ApiError::Unknown(_) => kubernetes.accesses.forget(&access),
+        ApiError::Failed(error) if is_of_tls(&**error) => kubernetes.accesses.forget(&access),
+        ApiError::Failed(_) => kubernetes.accesses.forget_old(&access),
         ApiError::Gone | ApiError::Refused(_) => {}
     }
     error.into_reason()
+}
+
+/// Whether TLS is why there is no connection. An `io::Error` has what it wraps beside its source.
+fn is_of_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|error| is_of_tls(error))
+        || error.source().is_some_and(is_of_tls)
 }
 
 async fn followed(
@@ -102,7 +132,11 @@ async fn follow_from_list(
             Ok(known) => known,
             Err(error) => return error,
         };
-    publisher.set(known.slices.clone());
+    // A server that lists and lets nobody watch is not one that has recovered.
+    known.is_held = publisher.last().is_some_and(|last| !last.is_watched());
+    if !known.is_held {
+        publisher.set(known.slices.clone());
+    }
     let mut broken = 0;
     loop {
         let (began, before) = (clock::now(), known.version.clone());
@@ -142,7 +176,7 @@ async fn listed(kubernetes: &Kubernetes, access: &Access, service: &Service) -> 
             from.clear();
         }
         if from.is_empty() {
-            return Ok(Known { slices, version: page.metadata.resource_version });
+            return Ok(Known { slices, version: page.metadata.resource_version, is_held: false });
         }
     }
     Err(format!("the list of slices has over {MOST_PAGES} pages").into())
@@ -157,11 +191,27 @@ async fn watched(
 ) -> Result<End, ApiError> {
     let time = kubernetes.silence - kubernetes.silence / 5;
     let mut lines = api::watch(access, service, &known.version, time).await?;
-    publisher.confirm();
+    if !known.is_held {
+        publisher.confirm();
+    }
     loop {
-        let line = match lines.next(kubernetes.silence).await {
+        let mut line = None;
+        if !known.slices.is_watched() {
+            line = clock::within(PACE, lines.next(kubernetes.silence)).await;
+            if line.is_none() {
+                known.serves(publisher);
+            }
+        }
+        let line = match line {
+            Some(line) => line,
+            None => lines.next(kubernetes.silence).await,
+        };
+        let line = match line {
             Ok(line) => line,
-            Err(NoLine::End) => return Ok(End::Over),
+            Err(NoLine::End) => {
+                known.serves(publisher);
+                return Ok(End::Over);
+            }
             Err(NoLine::Broken(error)) => return Ok(End::Broken(error.into())),
             Err(NoLine::Failed(text)) => return Err(text.into()),
         };
@@ -174,16 +224,17 @@ async fn watched(
                 let (name, version) = marked(&object)?;
                 known.slices.insert(name, object, &kubernetes.port_name);
                 known.version = version;
-                publisher.set(known.slices.clone());
+                known.tell(publisher);
             }
             WatchEvent::Deleted(object) => {
                 let (name, version) = marked(&object)?;
                 known.slices.remove(&name);
                 known.version = version;
-                publisher.set(known.slices.clone());
+                known.tell(publisher);
             }
             WatchEvent::Bookmark(bookmark) => {
                 known.version = bookmark.metadata.resource_version;
+                known.serves(publisher);
                 publisher.confirm();
             }
             WatchEvent::Error(status) => {

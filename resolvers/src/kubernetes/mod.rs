@@ -11,13 +11,15 @@
 mod access;
 mod api;
 mod builder;
+mod credentials;
 mod follow;
 mod lines;
 mod names;
+mod single;
 mod slice;
 mod slices;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use actor_runtime::{BoxFuture, Namespace, ResolveResult};
 
@@ -98,7 +100,7 @@ impl fmt::Debug for KubernetesResolver {
 /// The slices of services, as a backend.
 struct Slices {
     names: names::Names,
-    accesses: access::Accesses,
+    accesses: Arc<access::Accesses>,
     port_name: String,
     silence: Duration,
 }
@@ -126,6 +128,6 @@ impl Source for Slices {
 
 impl fmt::Debug for Slices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.accesses, f)
+        fmt::Display::fmt(&*self.accesses, f)
     }
 }

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use actor_runtime::{ResolveResult, ResolvedEndpoint};
@@ -27,9 +30,20 @@ const MOST_REASONS: usize = 100;
 pub(crate) struct Slices {
     by_name: BTreeMap<String, Arc<Slice>>,
     is_cut: bool,
+    /// Whether the watch that came after the list of these has served.
+    watched: Arc<AtomicBool>,
 }
 
 impl Slices {
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.load(Relaxed)
+    }
+
+    /// The watch serves.
+    pub(super) fn mark_watched(&self) {
+        self.watched.store(true, Relaxed);
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.by_name.len() >= MOST_SLICES
     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     A, B, C, addresses, ask,
-    fakes::{Chatters, Ends, Fake, Panics, Said, has},
+    fakes::{Chatters, Ends, Fake, Panics, Said, has, stale},
 };
 
 /// The next result of a watch.
@@ -87,6 +87,48 @@ async fn in_a_merged_watch_endpoints_of_a_member_that_fails_stay_and_are_stale()
     one.say(has(&[A]));
     let result = next(&mut watched).await.unwrap();
     assert_eq!((addresses(&result), result.stale), (vec![A.to_owned(), C.to_owned()], None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_member_calls_too_old_goes_at_once() {
+    let (one, two) = (Fake::with("one", &[A]), Fake::with("two", &[B]));
+    let chain = ChainResolver::merged().and(one.clone()).and(two.clone());
+    let mut watched = chain.watch(&Namespace::local(), "calc");
+    assert_eq!(addresses(&next(&mut watched).await.unwrap()), [A, B]);
+    one.say(stale(has(&[A]), 1));
+    assert!(next(&mut watched).await.unwrap().stale.is_some());
+    one.say(Err("it is too old".to_owned()));
+    let result = next(&mut watched).await.unwrap();
+    assert_eq!((addresses(&result), result.stale), (vec![B.to_owned()], None));
+    assert_eq!(result.rejected, ["one: it is too old"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_of_a_member_that_fails_stay_as_long_as_the_chain_says() {
+    let (one, two) = (Fake::with("one", &[A]), Fake::with("two", &[B]));
+    let chain = ChainResolver::merged().and(one.clone()).and(two.clone());
+    let chain = chain.serve_stale_for(Duration::from_secs(20));
+    let mut watched = chain.watch(&Namespace::local(), "calc");
+    let began = Instant::now();
+    assert_eq!(addresses(&next(&mut watched).await.unwrap()), [A, B]);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    one.say(Err("it burns".to_owned()));
+    assert_eq!(addresses(&next(&mut watched).await.unwrap()), [A, B]);
+    let result = next(&mut watched).await.unwrap();
+    assert_eq!((addresses(&result), began.elapsed().as_secs()), (vec![B.to_owned()], 20));
+    one.say(has(&[C]));
+    assert_eq!(addresses(&next(&mut watched).await.unwrap()), [C, B]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_grows_older_after_it_was_heard() {
+    let (one, two) = (Fake::new("one", Some(stale(has(&[A]), 5))), Fake::with("two", &[B]));
+    let mut watched = ChainResolver::merged().and(one).and(two.clone()).watch(&Namespace::local(), "calc");
+    let age = |result: ResolveResult| result.stale.expect("a stale result").age.as_secs();
+    assert_eq!(age(next(&mut watched).await.unwrap()), 5);
+    tokio::time::advance(Duration::from_secs(7)).await;
+    two.say(has(&[C]));
+    assert_eq!(age(next(&mut watched).await.unwrap()), 12);
 }
 
 #[tokio::test(start_paused = true)]

@@ -165,3 +165,40 @@ async fn another_server_is_asked_and_asked_first_from_then_on() {
     eprintln!("with a silent server before the good one: {:.2?}, and then {:.2?}", times[0], times[1]);
     assert!(times[0] >= Duration::from_millis(500) && times[1] < Duration::from_millis(500));
 }
+
+#[tokio::test]
+async fn a_target_that_cannot_be_asked_for_keeps_its_addresses_and_the_answer_is_stale() {
+    let srv = "_calc._udp SRV 0 0 7000 a.sub\n_calc._udp SRV 1 0 7001 b\n";
+    let records = |far: &str, near: &str| format!("{srv}{far}b A {near}\n");
+    let here = |near: &str| records("a.sub A 127.0.0.1\n", near);
+    // It is said to be somewhere else, where nobody is.
+    let away = |near: &str| records("sub NS ns.elsewhere.test.\n", near);
+    let Some(mut knot) = Knot::start(&here("127.0.0.2")).await else { return };
+    let dns = quick(knot.resolver().target_addresses());
+    let mut watched = watch(&dns, "calc");
+    let found = next(&mut watched).await.unwrap();
+    assert_eq!(
+        (addresses(&found), found.stale),
+        (vec!["127.0.0.1:7000".into(), "127.0.0.2:7001".into()], None)
+    );
+    knot.change(&away("127.0.0.2"));
+    let found = next(&mut watched).await.unwrap();
+    assert_eq!(addresses(&found), ["127.0.0.1:7000", "127.0.0.2:7001"]);
+    let reason = found.stale.expect("a stale result").reason;
+    assert!(reason.contains("the target a.sub.actors.test. has the addresses of before"), "{reason}");
+    knot.change(&away("127.0.0.3"));
+    loop {
+        let found = next(&mut watched).await.unwrap();
+        if addresses(&found) == ["127.0.0.1:7000", "127.0.0.3:7001"] && found.stale.is_some() {
+            break;
+        }
+    }
+    knot.change(&here("127.0.0.3"));
+    loop {
+        let found = next(&mut watched).await.unwrap();
+        if found.stale.is_none() && found.rejected.is_empty() {
+            assert_eq!(addresses(&found), ["127.0.0.1:7000", "127.0.0.3:7001"]);
+            break;
+        }
+    }
+}

@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use actor_resolvers::KubernetesResolver;
 use actor_runtime::{Namespace, Resolver};
@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{builder, cluster};
 use crate::{
     cluster::Cluster,
-    watched::{Watched, addresses, failure, quick},
+    watched::{Watched, addresses, failure, now, pause, quick},
 };
 
 /// A directory that is gone after the test.
@@ -203,6 +203,90 @@ async fn a_plugin_of_a_kubeconfig_gives_the_token() {
     let path = directory.write("config", &kubeconfig(&format!("http://{}", server.address), "", &user));
     let resolver = KubernetesResolver::builder().kubeconfig_file(path).options(quick()).build().unwrap();
     assert_eq!(resolver.resolve(&Namespace::local(), "calc").await.unwrap().endpoints.len(), 1);
+}
+
+/// A user who is a plugin of this script, with a secret in its arguments and in its environment.
+fn plugin(script: &std::path::Path) -> String {
+    format!(
+        "exec: {{ apiVersion: client.authentication.k8s.io/v1, command: sh, args: [\"{}\", SECRET-ARGUMENT], \
+         env: [{{ name: PASSWORD, value: SECRET-VALUE }}], interactiveMode: Never }}",
+        script.display()
+    )
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_is_told_of_without_its_secrets() {
+    let directory = Directory::new("secrets");
+    let old = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"SECRET-TOKEN","expirationTimestamp":"2001-01-01T00:00:00Z"}}"#;
+    let once = format!(
+        "cd {}; if mkdir once 2>/dev/null; then echo '{old}'; else echo SECRET-OUTPUT; exit 3; fi",
+        directory.0.display()
+    );
+    for (script, expected) in [
+        (
+            "echo SECRET-OUTPUT; echo SECRET-ERROR >&2; exit 1",
+            "the plugin \"sh\" of the kubeconfig failed: exit status: 1",
+        ),
+        (
+            "echo '{ \"token\": SECRET-OUTPUT: [ '",
+            "the plugin \"sh\" of the kubeconfig gives what is not understood",
+        ),
+        (&*once, "the plugin \"sh\" of the kubeconfig failed: exit status: 3"),
+    ] {
+        let script = directory.write("plugin.sh", script);
+        let path = directory.write("config", &kubeconfig("http://127.0.0.1:1", "", &plugin(&script)));
+        let resolver = KubernetesResolver::builder().kubeconfig_file(path).options(quick()).build().unwrap();
+        let error = failure(&resolver, "calc").await;
+        assert!(error.contains(expected) && !error.contains("SECRET"), "{error}");
+    }
+    let path =
+        directory.write("config", "users: [{ name: u, user: { token: SECRET-TOKEN, exec: SECRET-WORD } }]\n");
+    let built = KubernetesResolver::builder().kubeconfig_file(path).build();
+    let error = built.expect_err("it is no kubeconfig").to_string();
+    assert!(error.contains("not understood") && !error.contains("SECRET"), "{error}");
+}
+
+#[tokio::test]
+async fn an_outage_does_not_run_the_plugin_again_and_a_refusal_does() {
+    let directory = Directory::new("outage");
+    let runs = directory.0.join("runs");
+    let script = format!(
+        "echo >> {}; echo '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\
+         \"status\":{{\"token\":\"first\"}}}}'",
+        runs.display()
+    );
+    let script = directory.write("plugin.sh", &script);
+    let count = || fs::read(&runs).map_or(0, |lines| lines.len());
+    let cluster = Cluster::new();
+    let services = ["a", "b", "c", "d"];
+    services.iter().for_each(|service| cluster.put("prod", service, service, &["10.0.0.1"], 7000));
+    let server = cluster.serve().await;
+    let (address, url) = (server.address, format!("http://{}", server.address));
+    let path = directory.write("config", &kubeconfig(&url, "", &plugin(&script)));
+    let resolver = KubernetesResolver::builder().kubeconfig_file(path).options(quick()).build().unwrap();
+    let mut watched = services.map(|service| Watched::new(&resolver, service));
+    for watched in &mut watched {
+        watched.has(&["10.0.0.1:7000"]).await;
+    }
+    assert_eq!(count(), 1);
+    drop(server);
+    for watched in &mut watched {
+        watched.is_stale().await;
+    }
+    pause(Duration::from_secs(1)).await;
+    assert_eq!(count(), 1);
+    let _server = cluster.serve_at(address, None).await;
+    for watched in &mut watched {
+        watched.has(&["10.0.0.1:7000"]).await;
+    }
+    assert_eq!(count(), 1);
+    cluster.require("second");
+    cluster.end_watches();
+    let began = now();
+    while count() < 2 {
+        assert!(began.elapsed() < Duration::from_secs(10), "the plugin is asked for another token");
+        pause(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
