@@ -257,6 +257,11 @@ impl Source for Dns {
         })
     }
 
+    fn good_for(&self) -> Option<Duration> {
+        // Each server has its patience, and a target its own.
+        Some(self.refresh_within.saturating_add(self.patience * 8).saturating_mul(2))
+    }
+
     fn answer(&self, found: &Found, _: &Namespace, name: &str) -> ResolveResult {
         let endpoints = found.endpoints.iter().map(|(address, metadata)| {
             let mut endpoint = ResolvedEndpoint::new(address.clone(), name);

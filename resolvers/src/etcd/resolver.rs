@@ -100,7 +100,7 @@ impl Source for Etcd {
 
     fn good_for(&self) -> Option<Duration> {
         // A watch that is dead is known after three times this, and who has more to do is later.
-        Some(self.gateway.silence() * 6)
+        Some(self.gateway.silence().saturating_mul(6))
     }
 
     fn answer(&self, state: &Shared, namespace: &Namespace, name: &str) -> ResolveResult {

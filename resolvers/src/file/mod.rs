@@ -152,6 +152,11 @@ impl Source for File {
         })
     }
 
+    fn good_for(&self) -> Option<Duration> {
+        // A file that changes is read for some seconds.
+        Some(self.poll_every.saturating_add(Duration::from_secs(5)).saturating_mul(2))
+    }
+
     fn answer(&self, said: &Said, namespace: &Namespace, name: &str) -> ResolveResult {
         said.table.answer(namespace, name)
     }

@@ -189,6 +189,10 @@ impl Source for Machines {
         })
     }
 
+    fn good_for(&self) -> Option<Duration> {
+        Some((self.poll + LIST).saturating_mul(2))
+    }
+
     fn answer(&self, instances: &Instances, namespace: &Namespace, name: &str) -> ResolveResult {
         instances.answer(&self.keys, namespace, name)
     }

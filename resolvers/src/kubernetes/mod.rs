@@ -121,6 +121,10 @@ impl Source for Slices {
         Box::pin(follow::follow(self, service, publisher))
     }
 
+    fn good_for(&self) -> Option<Duration> {
+        Some(self.silence.saturating_mul(2))
+    }
+
     fn answer(&self, state: &Self::State, _: &Namespace, name: &str) -> ResolveResult {
         state.answer(name)
     }
