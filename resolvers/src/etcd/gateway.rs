@@ -299,15 +299,15 @@ impl GatewayError {
         }
     }
 
-    /// Whether another token may do better. One that is signed (`--auth-token jwt`) is too old, which etcd takes for a bad
-    /// argument, as soon as any user or role has changed.
+    /// Whether another token may do better. One that is signed (`--auth-token jwt`) is too old as soon as any user or role has
+    /// changed. etcd 3.4 takes that for a bad argument, 3.5 has another text for it and no code.
     fn is_of_the_token(&self) -> bool {
         let Self::Refused { code, message, .. } = self else { return false };
         let told = |text| message.contains(text);
         match *code {
             code::UNAUTHENTICATED => true,
-            code::INVALID_ARGUMENT => told("revision of auth store is old") || told("user name is empty"),
-            _ => false,
+            code::INVALID_ARGUMENT if told("user name is empty") => true,
+            _ => told("revision of auth store is old") || told("revision in header is old"),
         }
     }
 
