@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Core, entries::Place};
+use super::{
+    Core,
+    entries::{Entry, Place},
+};
 use crate::{
     actor_id::ActorId,
     pool::{Member, PoolEvent, eject::Standing},
@@ -18,13 +21,19 @@ impl Core {
         let Some(member) = state.up().find(|member| member.id() == id).cloned() else { return };
         let standing = lock(member.record()).standing;
         let is_out = |member: &&Member| lock(member.record()).standing != Standing::In;
-        let others = || state.up().filter(|other| other.id() != id).filter(is_out).count();
+        // Who is out and lost its connection is out when it is back.
+        let away = |entry: &&Entry| {
+            let is_away = !matches!(entry.place, Place::Up(_) | Place::Twin(_));
+            is_away && entry.last.is_some() && lock(&entry.record).standing != Standing::In
+        };
+        let away = state.entries.iter().filter(away).count();
+        let others = || away + state.up().filter(|other| other.id() != id).filter(is_out).count();
         match standing {
             // Another call was quicker.
             Standing::Out { .. } => return,
             // It takes no place that it does not have already.
             Standing::Probe { .. } => {}
-            Standing::In if others() >= self.ejection.allowed(state.up().count()) => return,
+            Standing::In if others() >= self.ejection.allowed(away + state.up().count()) => return,
             Standing::In => {}
         }
         let now = self.node.now();
