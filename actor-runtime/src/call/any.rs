@@ -85,12 +85,7 @@ pub trait AnyCall: Any + Send + Sync {
     /// Takes the response in encoded form, and ends the call with it unless a layer has to see the end first.
     fn accept_encoded(&self, status: Status, body: Bytes, publish: bool);
 
-    /// Takes the stream among the arguments out of a call that is about to leave.
-    fn take_stream(&self) -> Option<Outgoing> {
-        None
-    }
-
-    /// Puts it back: the call comes back as it was.
+    /// Puts the stream among the arguments back that [`leave`](Self::leave) gave: the call comes back as it was.
     fn put_stream(&self, stream: Outgoing) {
         drop(stream);
     }
@@ -107,8 +102,8 @@ pub trait AnyCall: Any + Send + Sync {
     /// Its reply is a stream that comes from far away.
     fn receive_stream(&self, stream: Incoming);
 
-    /// The encoded arguments.
-    fn encode_request(&self, limit: usize) -> Result<Bytes, CodecError>;
+    /// It is about to be sent away: its encoded arguments, and the stream among them.
+    fn leave(&self, limit: usize) -> Result<(Bytes, Option<Outgoing>), CodecError>;
 
     /// It is about to be sent away. False if it is over, and then nobody would tell the far side.
     #[must_use]

@@ -43,6 +43,7 @@ pub struct CallHead {
 
 impl CallHead {
     /// A call of a method that nobody has made yet.
+    #[inline(always)]
     pub(crate) fn new(method: &'static Method, name: Arc<str>) -> Self {
         let turn = OnceLock::new();
         Self {

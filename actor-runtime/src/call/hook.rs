@@ -145,8 +145,8 @@ impl<T: Send + Sync + 'static> AnyCall for HookCall<T> {
 
     fn receive_stream(&self, _: Incoming) {}
 
-    fn encode_request(&self, _: usize) -> Result<Bytes, CodecError> {
-        Ok(Bytes::new())
+    fn leave(&self, _: usize) -> Result<(Bytes, Option<Outgoing>), CodecError> {
+        Ok((Bytes::new(), None))
     }
 
     fn sent(&self, _: Far) -> bool {

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    mem,
     task::{Context, Poll, Waker},
 };
 
@@ -19,26 +20,30 @@ use crate::{
 };
 
 /// A call whose arguments came as bytes and whose reply leaves as bytes.
-pub(crate) struct InboundCall<S> {
+pub(crate) struct InboundCall<S: ReplySink> {
     head: CallHead,
     sink: S,
     state: Mutex<State>,
-    /// Its sink's [`ReplySink::send`].
-    let_go: fn(&S, WireReply),
 }
 
 struct State {
     phase: Phase,
-    body: Option<Bytes>,
-    /// The stream among the arguments.
-    stream: Option<Incoming>,
-    reply: Option<Response>,
+    content: Content,
 }
 
-/// What a handler has returned, and a layer has still to see.
-enum Response {
+/// What a call carries: its arguments until they are claimed, its response while a layer has still to see that.
+enum Content {
+    Nothing,
+    Arguments(Bytes),
+    Streaming(Box<(Bytes, Incoming)>),
     Encoded(Status, Bytes),
     Stream(Outgoing),
+}
+
+impl State {
+    fn take(&mut self) -> Content {
+        mem::replace(&mut self.content, Content::Nothing)
+    }
 }
 
 /// The end of a call as it travels.
@@ -72,9 +77,14 @@ pub(crate) trait ReplySink: Send + Sync + 'static {
 
 impl<S: ReplySink> InboundCall<S> {
     /// A call whose arguments are these bytes, and a stream if one is among them.
+    // Inlined: the call is put together where it is to lie, and copied once.
+    #[inline(always)]
     pub(crate) fn new(head: CallHead, body: Bytes, stream: Option<Incoming>, sink: S) -> Self {
-        let state = State { phase: Phase::default(), body: Some(body), stream, reply: None };
-        Self { head, sink, state: Mutex::new(state), let_go: S::send }
+        let content = match stream {
+            None => Content::Arguments(body),
+            Some(stream) => Content::Streaming(Box::new((body, stream))),
+        };
+        Self { head, sink, state: Mutex::new(State { phase: Phase::default(), content }) }
     }
 
     /// The way back.
@@ -95,8 +105,7 @@ impl<S: ReplySink> InboundCall<S> {
         let stage = state.phase.stage();
         let ended = if by_reply { state.phase.reply() } else { state.phase.end() };
         let Some(ended) = ended else { return };
-        state.body = None;
-        let stream = state.stream.take();
+        let content = state.take();
         let accepted = state.phase.is_accepted();
         drop(state);
         let reply = reply(stage);
@@ -108,8 +117,8 @@ impl<S: ReplySink> InboundCall<S> {
         } else {
             self.sink.send(reply);
         }
-        // Behind the reply: of a call that was not delivered, the caller still has the stream.
-        drop(stream);
+        // Behind the reply: of a call that was not delivered, the caller still has the stream among its arguments.
+        drop(content);
         if by_reply {
             ended.notify_reply();
         } else {
@@ -130,12 +139,25 @@ impl<S: ReplySink> InboundCall<S> {
             return;
         }
         let Some(ended) = state.phase.end() else { return };
-        state.body = None;
-        let stream = state.stream.take();
+        let content = state.take();
         drop(state);
-        drop(stream);
+        drop(content);
         self.sink.abandoned(stage);
         ended.notify();
+    }
+
+    /// Keeps a response that a layer has still to see; of a call that is over nobody waits for one.
+    fn store(&self, response: Content) {
+        let mut state = lock(&self.state);
+        let unwanted =
+            if state.phase.is_over() { response } else { mem::replace(&mut state.content, response) };
+        drop(state);
+        drop(unwanted);
+    }
+
+    fn take_response(&self) -> Option<Content> {
+        let mut state = lock(&self.state);
+        matches!(state.content, Content::Encoded(..) | Content::Stream(_)).then(|| state.take())
     }
 
     /// Ends it with a stream.
@@ -149,20 +171,27 @@ impl<S: ReplySink> InboundCall<S> {
 }
 
 /// It has an end even if whoever has it lets go of it: its caller waits for that, and so may other attempts of it.
-impl<S> Drop for InboundCall<S> {
+impl<S: ReplySink> Drop for InboundCall<S> {
+    #[inline]
     fn drop(&mut self) {
         let phase = &lock_mut(&mut self.state).phase;
-        let (stage, accepted) = (phase.stage(), phase.is_accepted());
-        if stage == Stage::Over {
-            return;
+        if !phase.is_over() {
+            let (stage, accepted) = (phase.stage(), phase.is_accepted());
+            self.let_go(stage, accepted);
         }
+    }
+}
+
+impl<S: ReplySink> InboundCall<S> {
+    #[cold]
+    fn let_go(&self, stage: Stage, accepted: bool) {
         let delivery = if stage == Stage::Waiting { Delivery::NotDelivered } else { Delivery::Unknown };
         let failure = Failure::new(FailureKind::Stopped, delivery, "the actor let go of the call");
         if accepted {
             // Its caller has its end.
             super::oneway::lost(&self.head, &failure);
         } else {
-            (self.let_go)(&self.sink, WireReply::Failed(failure));
+            self.sink.send(WireReply::Failed(failure));
         }
     }
 }
@@ -256,12 +285,13 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
     }
 
     fn publish(&self, end: Result<Status, Failure>) {
-        let stored = lock(&self.state).reply.take();
-        let reply = match (end, stored) {
-            (Ok(_), Some(Response::Encoded(status, body))) => WireReply::Ended(status, body),
-            (Ok(_), Some(Response::Stream(stream))) => return self.begin(stream),
-            (Ok(_), None) => return,
-            (Err(failure), _) => WireReply::Failed(failure),
+        let reply = match end {
+            Err(failure) => WireReply::Failed(failure),
+            Ok(_) => match self.take_response() {
+                Some(Content::Encoded(status, body)) => WireReply::Ended(status, body),
+                Some(Content::Stream(stream)) => return self.begin(stream),
+                _ => return,
+            },
         };
         self.end(|_| reply, true);
     }
@@ -272,35 +302,39 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
             self.accepted();
         }
         let mut state = lock(&self.state);
-        let body = if state.phase.claim() { state.body.take() } else { None };
-        let stream = if body.is_some() { state.stream.take() } else { None };
+        let arguments = if state.phase.claim() { state.take() } else { return None };
         drop(state);
-        if body.is_some() {
-            self.sink.begun();
+        self.sink.begun();
+        match arguments {
+            Content::Arguments(body) => Some(Ok(body.into())),
+            Content::Streaming(streaming) => {
+                let (body, stream) = *streaming;
+                Some(Ok(Decoder::with_stream(body, Some(Arrived::There(stream)))))
+            }
+            _ => None,
         }
-        body.map(|body| Ok(Decoder::with_stream(body, stream.map(Arrived::There))))
     }
 
     fn accept_encoded(&self, status: Status, body: Bytes, publish: bool) {
         if publish {
             return self.end(|_| WireReply::Ended(status, body), true);
         }
-        lock(&self.state).reply = Some(Response::Encoded(status, body));
+        self.store(Content::Encoded(status, body));
     }
 
     fn accept_stream(&self, stream: Outgoing, publish: bool) {
         if publish {
             return self.begin(stream);
         }
-        lock(&self.state).reply = Some(Response::Stream(stream));
+        self.store(Content::Stream(stream));
     }
 
     /// Calls are not passed on.
     fn receive_stream(&self, _: Incoming) {}
 
     /// Calls are not passed on.
-    fn encode_request(&self, _: usize) -> Result<Bytes, CodecError> {
-        Ok(Bytes::new())
+    fn leave(&self, _: usize) -> Result<(Bytes, Option<Outgoing>), CodecError> {
+        Ok((Bytes::new(), None))
     }
 
     fn sent(&self, far: Far) -> bool {

@@ -16,12 +16,19 @@ pub(super) struct Phase {
     caller: Option<Waker>,
     /// The turn that runs the call, if it waits for something.
     turn: Option<Waker>,
-    /// Who has its `ReplyTo` and wants to know that nobody waits for the answer any more.
-    closed: Option<Waker>,
     /// Who has to be told, far away, that the caller left.
     far: Option<Far>,
-    /// Others who wait for the end: `ActorContext::cancelled`. Made when the first one comes; few calls have any.
-    watchers: Option<Box<Slab<Waker>>>,
+    /// Made when the first one comes; few calls have any.
+    others: Option<Box<Others>>,
+}
+
+/// Others who wait for the end.
+#[derive(Default)]
+struct Others {
+    /// Who has its `ReplyTo` and wants to know that nobody waits for the answer any more.
+    closed: Option<Waker>,
+    /// `ActorContext::cancelled`.
+    watchers: Slab<Waker>,
 }
 
 /// How far a call has come.
@@ -53,9 +60,8 @@ pub struct Far {
 pub(super) struct Ended {
     caller: Option<Waker>,
     turn: Option<Waker>,
-    closed: Option<Waker>,
     far: Option<Far>,
-    watchers: Option<Box<Slab<Waker>>>,
+    others: Option<Box<Others>>,
 }
 
 impl Phase {
@@ -98,9 +104,8 @@ impl Phase {
         Some(Ended {
             caller: self.caller.take(),
             turn: self.turn.take(),
-            closed: self.closed.take(),
             far: self.far.take(),
-            watchers: self.watchers.take(),
+            others: self.others.take(),
         })
     }
 
@@ -132,7 +137,7 @@ impl Phase {
         if self.is_over() {
             return false;
         }
-        *replaced = park(&mut self.closed, waker);
+        *replaced = park(&mut self.others.get_or_insert_default().closed, waker);
         true
     }
 
@@ -143,7 +148,7 @@ impl Phase {
             return false;
         }
         let Some(new) = waker.take() else { return true };
-        let watchers = self.watchers.get_or_insert_default();
+        let watchers = &mut self.others.get_or_insert_default().watchers;
         match key.and_then(|key| watchers.get_mut(key)) {
             Some(parked) => *waker = Some(mem::replace(parked, new)),
             None => *key = Some(watchers.insert(new)),
@@ -153,7 +158,7 @@ impl Phase {
 
     /// Whoever watched by this key does so no more.
     pub(super) fn unwatch(&mut self, key: usize) -> Option<Waker> {
-        self.watchers.as_mut()?.try_remove(key)
+        self.others.as_mut()?.watchers.try_remove(key)
     }
 
     /// The call is about to go far away; false if it is over, and nobody would tell the far side.
@@ -169,10 +174,9 @@ impl Phase {
 impl Ended {
     /// The call ended by its reply: its turn has ended by itself, and nobody far away needs to know.
     pub(super) fn notify_reply(self) {
-        wake_all(self.watchers);
-        // Not by who has the `ReplyTo`, but by a layer, it may be.
-        if let Some(closed) = self.closed {
-            wake(closed);
+        if let Some(others) = self.others {
+            // Not by who has the `ReplyTo`, but by a layer, it may be.
+            others.wake();
         }
         if let Some(caller) = self.caller {
             wake(caller);
@@ -187,9 +191,8 @@ impl Ended {
         if let Some(turn) = self.turn {
             wake(turn);
         }
-        wake_all(self.watchers);
-        if let Some(closed) = self.closed {
-            wake(closed);
+        if let Some(others) = self.others {
+            others.wake();
         }
         if let Some(caller) = self.caller {
             wake(caller);
@@ -197,16 +200,14 @@ impl Ended {
     }
 }
 
-#[inline]
-fn wake_all(watchers: Option<Box<Slab<Waker>>>) {
-    if let Some(watchers) = watchers {
-        wake_watchers(*watchers);
-    }
-}
-
-#[cold]
-fn wake_watchers(watchers: Slab<Waker>) {
-    for (_, watcher) in watchers {
-        wake(watcher);
+impl Others {
+    #[cold]
+    fn wake(self) {
+        for (_, watcher) in self.watchers {
+            wake(watcher);
+        }
+        if let Some(closed) = self.closed {
+            wake(closed);
+        }
     }
 }

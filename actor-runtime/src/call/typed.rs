@@ -135,6 +135,8 @@ pub(super) enum Outcome<S: Service> {
 }
 
 impl<S: Service> TypedCall<S> {
+    // Inlined: the call is put together where it is to lie, and copied once.
+    #[inline(always)]
     pub(crate) fn new(head: CallHead, request: Payload<S>) -> Self {
         let state = State { phase: Phase::default(), content: Content::Request(request) };
         Self { head, state: Mutex::new(state), ended: AtomicU8::new(OPEN), in_place: AtomicBool::new(false) }
@@ -429,13 +431,6 @@ impl<S: Service> AnyCall for TypedCall<S> {
         self.accept(Outcome::Wire(WireReply::Ended(status, body)), publish);
     }
 
-    fn take_stream(&self) -> Option<Outgoing> {
-        match &mut lock(&self.state).content {
-            Content::Request(Payload::Streaming(streamed)) => streamed.stream.take(),
-            _ => None,
-        }
-    }
-
     fn put_stream(&self, stream: Outgoing) {
         let mut state = lock(&self.state);
         match &mut state.content {
@@ -459,10 +454,12 @@ impl<S: Service> AnyCall for TypedCall<S> {
         self.end(Outcome::Stream(Arrived::There(stream)));
     }
 
-    fn encode_request(&self, limit: usize) -> Result<Bytes, CodecError> {
-        match &lock(&self.state).content {
-            Content::Request(Payload::Encoded(bytes)) => return Ok(bytes.clone()),
-            Content::Request(Payload::Streaming(streamed)) => return Ok(streamed.bytes.clone()),
+    fn leave(&self, limit: usize) -> Result<(Bytes, Option<Outgoing>), CodecError> {
+        match &mut lock(&self.state).content {
+            Content::Request(Payload::Encoded(bytes)) => return Ok((bytes.clone(), None)),
+            Content::Request(Payload::Streaming(streamed)) => {
+                return Ok((streamed.bytes.clone(), streamed.stream.take()));
+            }
             _ => {}
         }
         self.show_request(|request| {
@@ -470,7 +467,7 @@ impl<S: Service> AnyCall for TypedCall<S> {
             if let Some(Payload::Value(request)) = request {
                 request.encode(&mut encoder)?;
             }
-            Ok(encoder.into_inner().freeze())
+            Ok((encoder.into_inner().freeze(), None))
         })
     }
 

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, mem, num::NonZero, time::Instant};
 use bytes::Bytes;
 
 use super::{
-    Abort, ByNumber, CloseCode, Event, Expected, Lost, Machine, Order, Outbox, Violation, order::Large,
+    Abort, CloseCode, Event, Expected, Lost, Machine, Numbered, Order, Outbox, Violation, order::Large,
     within,
 };
 use crate::{
@@ -20,9 +20,9 @@ use crate::{
 };
 
 pub(super) struct Calling<C> {
-    pub(super) calls: ByNumber<Ours<C>>,
+    pub(super) calls: Numbered<Ours<C>>,
     last: u64,
-    pub(super) targets: ByNumber<OurTarget, u32>,
+    pub(super) targets: Numbered<OurTarget>,
     last_target: u32,
     /// Bytes of calls that the peer has not begun, as far as it told.
     pub(super) bytes: u64,
@@ -36,9 +36,9 @@ pub(super) struct Calling<C> {
 impl<C> Default for Calling<C> {
     fn default() -> Self {
         Self {
-            calls: ByNumber::default(),
+            calls: Numbered::default(),
             last: 0,
-            targets: ByNumber::default(),
+            targets: Numbered::default(),
             last_target: 0,
             bytes: 0,
             short: false,
@@ -110,7 +110,7 @@ impl<C, I> Machine<C, I> {
 
     /// The number is not needed any more; its calls have ended.
     pub(crate) fn release(&mut self, now: Instant, target: u32) {
-        let Some(left) = self.calling.targets.remove(&target) else { return };
+        let Some(left) = self.calling.targets.remove(target.into()) else { return };
         self.calling.bytes -= left.bytes;
         if left.told && !self.is_ending() {
             encode_release(target, &mut self.out.lane);
@@ -147,12 +147,12 @@ impl<C, I> Machine<C, I> {
         if call.stream {
             self.streams.announce(number);
         }
-        let at_once = self.calling.targets.get(&target).is_some_and(|target| target.queue.is_empty())
+        let at_once = self.calling.targets.get(target.into()).is_some_and(|target| target.queue.is_empty())
             && self.has_credit(target);
         let state = if at_once {
             self.write(now, number, call, order)
         } else {
-            if let Some(target) = self.calling.targets.get_mut(&target) {
+            if let Some(target) = self.calling.targets.get_mut(target.into()) {
                 target.queue.push_back(number);
             }
             State::Queued(Box::new(call), order)
@@ -164,7 +164,7 @@ impl<C, I> Machine<C, I> {
 
     /// Whether a call of this target would leave at once. True also if it would be refused, for another reason.
     pub(crate) fn has_room(&mut self, target: u32) -> bool {
-        match self.calling.targets.get(&target) {
+        match self.calling.targets.get(target.into()) {
             Some(found) if !self.is_ending() && self.leaving.is_none() => {
                 found.queue.is_empty() && self.has_credit(target)
             }
@@ -197,7 +197,7 @@ impl<C, I> Machine<C, I> {
     /// to have been delivered if the connection ends.
     pub(crate) fn body_held(&mut self, body: StreamKind, held: bool) {
         if let StreamKind::CallBody(call) = body
-            && let Some(Ours { state: State::Sent { body_held, .. }, .. }) = self.calling.calls.get_mut(&call)
+            && let Some(Ours { state: State::Sent { body_held, .. }, .. }) = self.calling.calls.get_mut(call)
         {
             *body_held = held;
         }
@@ -212,7 +212,7 @@ impl<C, I> Machine<C, I> {
     pub(crate) fn take_back(&mut self, unwanted: impl Fn(&C) -> bool) -> Vec<C> {
         let waits = |ours: &Ours<C>| matches!(ours.state, State::Queued(..)) && unwanted(&ours.keep);
         let ours = self.calling.calls.iter().filter(|(_, ours)| waits(ours));
-        let numbers: Vec<u64> = ours.map(|(number, _)| *number).collect();
+        let numbers: Vec<u64> = ours.map(|(number, _)| number).collect();
         numbers.into_iter().filter_map(|number| self.cancel(number)).collect()
     }
 
@@ -224,13 +224,13 @@ impl<C, I> Machine<C, I> {
         let Some(peer) = self.peer() else {
             return refused(FailureKind::Unreachable, "the connection is not open yet".to_owned());
         };
-        let Some(target) = self.calling.targets.get(&call.target) else {
+        let Some(target) = self.calling.targets.get(call.target.into()) else {
             return refused(FailureKind::Internal, "the call has no target; please report this".to_owned());
         };
         // Questions about the server itself are answered to the end.
         let own = |target: &OurTarget| target.bind.name.starts_with('$');
         if let Some(reason) = &self.leaving
-            && !self.calling.targets.get(&call.target).is_some_and(own)
+            && !self.calling.targets.get(call.target.into()).is_some_and(own)
         {
             return refused(FailureKind::Stopped, reason.clone());
         }
@@ -263,7 +263,7 @@ impl<C, I> Machine<C, I> {
 
     fn has_credit(&mut self, target: u32) -> bool {
         let Some(grants) = self.peer.as_ref().map(|peer| peer.hello.grants) else { return false };
-        let Some(target) = self.calling.targets.get(&target) else { return false };
+        let Some(target) = self.calling.targets.get(target.into()) else { return false };
         if self.calling.bytes >= grants.total_bytes {
             self.calling.short = true;
             return false;
@@ -286,7 +286,7 @@ impl<C, I> Machine<C, I> {
             stream: call.stream,
             context: None,
         };
-        if let Some(target) = self.calling.targets.get_mut(&call.target) {
+        if let Some(target) = self.calling.targets.get_mut(call.target.into()) {
             if !mem::replace(&mut target.told, true) {
                 let _ = target.bind.encode(&mut self.out.lane);
             }
@@ -306,9 +306,9 @@ impl<C, I> Machine<C, I> {
     /// connection's own credit was short. Of those, each sends one call at a time, so that none starves another.
     pub(super) fn send_queued(&mut self, now: Instant, credited: Option<u32>) {
         let mut waiting: VecDeque<u32> = if mem::take(&mut self.calling.short) {
-            let queued = |target: &(&u32, &OurTarget)| !target.1.queue.is_empty();
+            let queued = |target: &(u64, &OurTarget)| !target.1.queue.is_empty();
             let mut all: Vec<u32> =
-                self.calling.targets.iter().filter(queued).map(|(number, _)| *number).collect();
+                self.calling.targets.iter().filter(queued).map(|(_, target)| target.bind.target).collect();
             let served = self.calling.served;
             all.sort_unstable_by_key(|target| (*target <= served, *target));
             all.into()
@@ -327,11 +327,11 @@ impl<C, I> Machine<C, I> {
     /// Sends the first call of a queue. False if there is none.
     fn send_one(&mut self, now: Instant, target: u32) -> bool {
         loop {
-            let queue = self.calling.targets.get_mut(&target).map(|target| &mut target.queue);
+            let queue = self.calling.targets.get_mut(target.into()).map(|target| &mut target.queue);
             let Some(number) = queue.and_then(VecDeque::pop_front) else { return false };
             // It may be over.
             let Some(Ours { keep, state: State::Queued(call, order), large_in }) =
-                self.calling.calls.remove(&number)
+                self.calling.calls.remove(number)
             else {
                 continue;
             };
@@ -357,13 +357,13 @@ impl<C> Calling<C> {
         self.last_target = self.last_target.checked_add(1)?;
         let bind = Bind { target: self.last_target, ..bind };
         let target = OurTarget { bind, told: false, calls: 0, bytes: 0, queue: VecDeque::new(), purge_at: 0 };
-        self.targets.insert(self.last_target, target);
+        self.targets.insert(self.last_target.into(), target);
         Some(self.last_target)
     }
 
     /// A call is over.
     fn take(&mut self, number: u64) -> Option<Ours<C>> {
-        let ours = self.calls.remove(&number)?;
+        let ours = self.calls.remove(number)?;
         if ours.large_in != 0 {
             self.large.remove(ours.large_in, number);
         }
@@ -372,19 +372,19 @@ impl<C> Calling<C> {
 
     /// Forgets calls that are over, once they are the most of a queue.
     fn purge(&mut self, target: u32) {
-        let Some(target) = self.targets.get_mut(&target) else { return };
-        if target.queue.front().is_some_and(|number| !self.calls.contains_key(number)) {
+        let Some(target) = self.targets.get_mut(target.into()) else { return };
+        if target.queue.front().is_some_and(|number| !self.calls.contains(*number)) {
             target.queue.pop_front();
         }
         if target.queue.len() >= target.purge_at.max(64) {
-            target.queue.retain(|number| self.calls.contains_key(number));
+            target.queue.retain(|number| self.calls.contains(*number));
             target.purge_at = 2 * target.queue.len();
         }
     }
 
     pub(super) fn credit(&mut self, credit: Credit) {
         // A number that was released meanwhile is not known any more.
-        let Some(target) = self.targets.get_mut(&credit.target) else { return };
+        let Some(target) = self.targets.get_mut(credit.target.into()) else { return };
         target.calls = target.calls.saturating_sub(credit.calls);
         let bytes = credit.bytes.min(target.bytes);
         target.bytes -= bytes;
@@ -402,7 +402,7 @@ impl<C> Calling<C> {
             return Err(Violation::protocol(format!("a reply to call {call}, which was not made")));
         }
         // Else its caller has left.
-        let Some(ours) = self.calls.get_mut(&call) else { return Ok(()) };
+        let Some(ours) = self.calls.get_mut(call) else { return Ok(()) };
         match (body_length, &reply, &ours.state) {
             (_, _, State::Queued(..)) => {
                 return Err(Violation::protocol(format!("a reply to call {call}, which was not sent yet")));
@@ -438,7 +438,7 @@ impl<C> Calling<C> {
     }
 
     pub(super) fn body_expected(&self, call: u64) -> Option<Expected> {
-        match self.calls.get(&call).map(|ours| &ours.state) {
+        match self.calls.get(call).map(|ours| &ours.state) {
             Some(State::Replied { length, .. }) => Some(Expected::Bytes(*length)),
             Some(_) => None,
             None => Some(Expected::Nothing),
@@ -446,7 +446,7 @@ impl<C> Calling<C> {
     }
 
     pub(super) fn body_arrived<I>(&mut self, call: u64, body: Bytes, events: &mut Vec<Event<C, I>>) {
-        let Some(State::Replied { status, length }) = self.calls.get(&call).map(|ours| &ours.state) else {
+        let Some(State::Replied { status, length }) = self.calls.get(call).map(|ours| &ours.state) else {
             return;
         };
         let reply = if body.len() as u64 == *length { WireReply::Ended(*status, body) } else { cut_short() };
@@ -454,7 +454,7 @@ impl<C> Calling<C> {
     }
 
     pub(super) fn body_failed<I>(&mut self, call: u64, events: &mut Vec<Event<C, I>>) {
-        if let Some(State::Replied { .. }) = self.calls.get(&call).map(|ours| &ours.state) {
+        if let Some(State::Replied { .. }) = self.calls.get(call).map(|ours| &ours.state) {
             events.extend(self.ended(call, cut_short()));
         }
     }
@@ -477,8 +477,7 @@ impl<C> Calling<C> {
     pub(super) fn end(&mut self, out: &Outbox) -> Vec<Lost<C>> {
         let taken = out.lane_taken();
         let unsent = out.unsent_calls();
-        let mut calls: Vec<(u64, Ours<C>)> = mem::take(&mut self.calls).into_iter().collect();
-        calls.sort_unstable_by_key(|(number, _)| *number);
+        let calls = mem::take(&mut self.calls).into_sorted();
         let lost = |(number, Ours { keep, state, .. }): (u64, Ours<C>)| {
             let delivery = match state {
                 State::Queued(..) => Delivery::NotDelivered,

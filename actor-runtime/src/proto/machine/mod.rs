@@ -22,6 +22,7 @@
 
 mod calling;
 mod credit;
+mod numbered;
 mod order;
 mod outbox;
 mod serving;
@@ -29,12 +30,7 @@ mod streaming;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    hash::{BuildHasherDefault, Hasher},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
@@ -51,6 +47,7 @@ use crate::{
 use calling::Calling;
 pub(crate) use calling::{NewCall, RefusedCall};
 pub(crate) use credit::Account;
+use numbered::Numbered;
 pub(crate) use order::Order;
 pub(crate) use outbox::{Abort, Body, Closing, Outbox, Ready, StreamWork, Weight};
 use serving::Serving;
@@ -516,29 +513,6 @@ impl Violation {
 
     fn limit(reason: impl Into<String>) -> Self {
         Self(CloseCode::Limit, reason.into())
-    }
-}
-
-/// Calls by their numbers, which their makers count up: no need for a hash that resists choice.
-type ByNumber<T, N = u64> = HashMap<N, T, BuildHasherDefault<Spread>>;
-
-#[derive(Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(number.into());
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // Fibonacci hashing: Knuth, The Art of Computer Programming, volume 3, section 6.4.
-        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Abort, Account, ByNumber, Event, Expected, Machine, Outbox, Violation, within};
+use super::{Abort, Account, Event, Expected, Machine, Numbered, Outbox, Violation, within};
 use crate::{
     call::{Delivery, Failure, FailureKind, WireReply},
     proto::{CallHeader, Grants, Part, StreamId, StreamKind, call::Bind, reply::encode_reply},
@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) struct Serving<I> {
     grants: Grants,
-    pub(super) calls: ByNumber<Theirs<I>>,
+    pub(super) calls: Numbered<Theirs<I>>,
     pub(super) targets: BTreeMap<u32, TheirTarget>,
     /// Bytes of calls that have not begun, as far as the peer was told.
     pub(super) bytes: u64,
@@ -70,7 +70,7 @@ impl<I> Serving<I> {
     pub(super) fn new(grants: Grants) -> Self {
         Self {
             grants,
-            calls: ByNumber::default(),
+            calls: Numbered::default(),
             targets: BTreeMap::new(),
             bytes: 0,
             total: Arc::default(),
@@ -135,7 +135,7 @@ impl<I> Serving<I> {
             return Err(Violation::limit("a call beyond its credit"));
         }
         let number = header.call;
-        if self.calls.contains_key(&number) {
+        if self.calls.contains(number) {
             return Err(Violation::protocol(format!("call {number} was made before")));
         }
         target.calls += 1;
@@ -145,7 +145,7 @@ impl<I> Serving<I> {
         self.called += 1;
         let own_stream = header.body_length.is_some();
         let after = header.after.map(NonZero::get).filter(|after| *after != number);
-        let blocked = match after.and_then(|after| self.calls.get_mut(&after)) {
+        let blocked = match after.and_then(|after| self.calls.get_mut(after)) {
             Some(Theirs::Waiting(before)) => {
                 before.then.push(number);
                 true
@@ -183,7 +183,7 @@ impl<I> Serving<I> {
 
     /// Whether a call waits for its reply.
     pub(super) fn is_served(&self, number: u64) -> bool {
-        self.calls.contains_key(&number)
+        self.calls.contains(number)
     }
 
     /// It has it.
@@ -193,7 +193,7 @@ impl<I> Serving<I> {
 
     /// A call is over.
     fn take(&mut self, number: u64) -> Option<Theirs<I>> {
-        let call = self.calls.remove(&number)?;
+        let call = self.calls.remove(number)?;
         if let Some(target) = self.targets.get_mut(&call.target()) {
             target.live -= 1;
         }
@@ -231,12 +231,12 @@ impl<I> Serving<I> {
     ) {
         let Some(before) = after else { return self.hand_out(then, events) };
         for next in &then {
-            if let Some(Theirs::Waiting(next)) = self.calls.get_mut(next) {
+            if let Some(Theirs::Waiting(next)) = self.calls.get_mut(*next) {
                 next.after = after;
             }
         }
         // It waits: else nothing would have waited for it.
-        if let Some(Theirs::Waiting(before)) = self.calls.get_mut(&before) {
+        if let Some(Theirs::Waiting(before)) = self.calls.get_mut(before) {
             let place = before.then.iter().position(|next| *next == number);
             let place = place.map_or(before.then.len()..before.then.len(), |at| at..at + 1);
             before.then.splice(place, then);
@@ -244,7 +244,7 @@ impl<I> Serving<I> {
     }
 
     pub(super) fn body_expected(&self, number: u64) -> Option<Expected> {
-        match self.calls.get(&number) {
+        match self.calls.get(number) {
             Some(Theirs::Waiting(waiting)) if waiting.body.is_none() => {
                 waiting.header.body_length.map(Expected::Bytes)
             }
@@ -260,7 +260,7 @@ impl<I> Serving<I> {
         events: &mut Vec<Event<C, I>>,
     ) -> Result<(), Violation> {
         self.left.remove(&number);
-        let Some(Theirs::Waiting(waiting)) = self.calls.get_mut(&number) else { return Ok(()) };
+        let Some(Theirs::Waiting(waiting)) = self.calls.get_mut(number) else { return Ok(()) };
         let (Some(length), None) = (waiting.header.body_length, &waiting.body) else { return Ok(()) };
         if body.len() as u64 != length {
             return Err(Violation::protocol(format!(
@@ -285,7 +285,7 @@ impl<I> Serving<I> {
         // Last in, first out: so the first comes first.
         ready.reverse();
         while let Some(number) = ready.pop() {
-            let Some(call) = self.calls.get_mut(&number) else { continue };
+            let Some(call) = self.calls.get_mut(number) else { continue };
             let Theirs::Waiting(waiting) = call else { continue };
             waiting.after = None;
             if waiting.body.is_none() {
@@ -302,8 +302,7 @@ impl<I> Serving<I> {
 
     pub(super) fn end(&mut self) -> Vec<I> {
         self.targets.clear();
-        let mut calls: Vec<(u64, Theirs<I>)> = mem::take(&mut self.calls).into_iter().collect();
-        calls.sort_unstable_by_key(|(number, _)| *number);
+        let calls = mem::take(&mut self.calls).into_sorted();
         let begun = |(_, call)| match call {
             Theirs::Begun(_, call) => call,
             Theirs::Waiting(_) => None,
@@ -327,7 +326,7 @@ impl<C, I> Machine<C, I> {
     /// What is to be told if the caller of a call that was handed out leaves. Gives it back if that has happened, or if
     /// the call has ended.
     pub(crate) fn begun(&mut self, number: u64, call: I) -> Option<I> {
-        match self.serving.calls.get_mut(&number) {
+        match self.serving.calls.get_mut(number) {
             Some(Theirs::Begun(_, kept)) => {
                 *kept = Some(call);
                 None

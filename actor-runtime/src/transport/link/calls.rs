@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use super::{Link, std_deadline};
 use crate::{
     actor_id::ActorId,
-    call::{AnyCall, Delivery, Failure, FailureKind, Far, Leave, Refused, Tried, WireReply},
+    call::{AnyCall, CallHead, Delivery, Failure, FailureKind, Far, Leave, Refused, Tried, WireReply},
     node::{Node, deadlines::Sweep},
     panics::discard,
     proto::{Bind, CallContext, NewCall, Order, RefusedCall},
+    stream::Outgoing as Streamed,
     sync::lock,
 };
 
@@ -119,27 +120,16 @@ impl Binding {
     pub(crate) fn send(self: &Arc<Self>, node: &Node, outgoing: Outgoing<'_>) -> Result<(), Refused> {
         let Outgoing { call, now, tried, order, client } = outgoing;
         // Before the link knows the call: the arguments' own code runs here, and it may panic.
-        let body = match encode(node, &*call) {
-            Ok(body) => body,
+        let (body, mut stream) = match encode(node, &*call) {
+            Ok(encoded) => encoded,
             Err(failure) => return Err(Refused { call, failure }),
         };
-        let mut stream = call.take_stream();
         let head = call.head();
-        let caller = head.caller.as_ref().and_then(|caller| caller.actor);
-        let again = tried.as_ref().is_some_and(|tried| tried.is_unknown());
-        let context = CallContext {
-            chain: head.chain.clone(),
-            caller,
-            metadata: head.metadata.clone(),
-            number: head.number,
-            again,
-            now: head.now,
-        };
         let new = NewCall {
             target: self.target,
             method: head.method.id,
             deadline: std_deadline(head.deadline),
-            context: context.encode(),
+            context: context(head, tried.as_deref()),
             body,
             stream: stream.is_some(),
         };
@@ -197,8 +187,26 @@ impl Binding {
     }
 }
 
-fn encode(node: &Node, call: &dyn AnyCall) -> Result<Bytes, Failure> {
-    let encoded = call.encode_request(node.config().max_message_bytes);
+/// What travels with a call beside its arguments, mostly nothing.
+#[inline]
+fn context(head: &CallHead, tried: Option<&Tried>) -> Bytes {
+    let caller = head.caller.as_ref().and_then(|caller| caller.actor);
+    if head.chain.is_none() && caller.is_none() && head.metadata.is_none() && head.number == 0 && !head.now {
+        return Bytes::new();
+    }
+    let context = CallContext {
+        chain: head.chain.clone(),
+        caller,
+        metadata: head.metadata.clone(),
+        number: head.number,
+        again: tried.is_some_and(|tried| tried.is_unknown()),
+        now: head.now,
+    };
+    context.encode()
+}
+
+fn encode(node: &Node, call: &dyn AnyCall) -> Result<(Bytes, Option<Streamed>), Failure> {
+    let encoded = call.leave(node.config().max_message_bytes);
     encoded.map_err(|error| Failure::of_codec(&error, Delivery::NotDelivered, "the arguments"))
 }
 

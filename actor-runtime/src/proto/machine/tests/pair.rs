@@ -549,7 +549,8 @@ impl Pair {
     pub(super) fn finish(&mut self) -> Counts {
         self.nothing_is_left();
         for side in 0..2 {
-            let mut targets: Vec<u32> = self.sides[side].machine.calling.targets.keys().copied().collect();
+            let targets = self.sides[side].machine.calling.targets.iter();
+            let mut targets: Vec<u32> = targets.map(|(target, _)| target as u32).collect();
             targets.sort_unstable();
             for target in targets {
                 self.sides[side].machine.release(self.now, target);
