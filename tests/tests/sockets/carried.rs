@@ -66,6 +66,16 @@ async fn a_reply_does_not_wait_for_a_call_of_another_node() {
 /// one of them keeps its thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_does_not_wait_for_another_caller_that_computes() {
+    callers_of_whom_one_computes(false).await;
+}
+
+/// Nor where the replies had to wait before, since something else had the thread when they came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_does_not_wait_for_another_caller_that_computes_after_a_thread_was_busy() {
+    callers_of_whom_one_computes(true).await;
+}
+
+async fn callers_of_whom_one_computes(busy_before: bool) {
     let authority = cluster();
     let server = server(&authority, "server").await;
     let observer = node(&authority, "observer");
@@ -97,6 +107,10 @@ async fn a_call_does_not_wait_for_another_caller_that_computes() {
                     })
                 })
                 .collect();
+            if busy_before {
+                // The replies come meanwhile.
+                caller.spawn(async { std::thread::sleep(Duration::from_millis(300)) }).await.unwrap();
+            }
             first.await.unwrap();
             for call in calls {
                 call.await.unwrap().unwrap();

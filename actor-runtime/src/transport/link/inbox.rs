@@ -86,7 +86,7 @@ impl Link {
     }
 
     /// Whether the relay is to read it.
-    pub(super) fn is_relayed(&self) -> bool {
+    pub(crate) fn is_relayed(&self) -> bool {
         let mut inbox = lock(&self.inbox);
         inbox.relayed &= inbox.frames.count() > 0;
         inbox.relayed

@@ -150,9 +150,13 @@ async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest:
             () = alarm.as_mut().rings() => None,
         };
         if alarm.as_mut().is_time_to_flush() {
+            // First: a relay that has not come to it yet has calls gathered when it does.
+            let relayed = driver.link.is_relayed();
             // What somebody has put out who blocks its thread now.
             driver.link.flush();
-            if driver.link.serves() {
+            if relayed {
+                alarm.as_mut().flush_within(LEFT_LYING);
+            } else if driver.link.serves() {
                 alarm.as_mut().flush_again();
             }
         }
