@@ -1,6 +1,9 @@
 //! The actors of a node, and who started or looks after whom.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+};
 
 use super::{
     ActorState,
@@ -112,18 +115,25 @@ impl Node {
 
 impl fmt::Display for ActorTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let present = |id: ActorId| self.actors.iter().any(|actor| actor.id == id);
+        let present: HashSet<ActorId> = self.actors.iter().map(|actor| actor.id).collect();
+        let mut children: HashMap<Option<ActorId>, Vec<&ActorNode>> = HashMap::new();
+        for actor in &self.actors {
+            let below = actor.parent.filter(|parent| present.contains(parent));
+            children.entry(below).or_default().push(actor);
+        }
         // The last one that began is written last: so the stack is filled from the end.
-        let roots =
-            self.actors.iter().rev().filter(|actor| actor.parent.is_none_or(|parent| !present(parent)));
-        let mut left: Vec<(usize, &ActorNode)> = roots.map(|root| (0, root)).collect();
+        let mut left = Vec::new();
+        let mut put = |left: &mut Vec<_>, depth: usize, parent: Option<ActorId>| {
+            let below = children.remove(&parent).unwrap_or_default();
+            left.extend(below.into_iter().rev().map(|actor| (depth, actor)));
+        };
+        put(&mut left, 0, None);
         while let Some((depth, actor)) = left.pop() {
             writeln!(f, "{:indent$}{actor}", "", indent = 2 * depth)?;
             for failed in &actor.failures {
                 writeln!(f, "{:indent$}! {failed}", "", indent = 2 * (depth + 1))?;
             }
-            let children = self.actors.iter().rev().filter(|child| child.parent == Some(actor.id));
-            left.extend(children.map(|child| (depth + 1, child)));
+            put(&mut left, depth + 1, Some(actor.id));
         }
         Ok(())
     }
