@@ -196,6 +196,12 @@ impl Links {
         lock(&self.state).accepted.clone()
     }
 
+    /// Whether no connection to this address is made now, because the last attempt has just failed.
+    pub(crate) fn is_resting(&self, node: &Node, address: &Address) -> bool {
+        let state = lock(&self.state);
+        matches!(state.by_address.get(address), Some(Way::Resting { until, .. }) if *until > node.now())
+    }
+
     /// A connection to this address, whose handshake is through.
     ///
     /// Its failure is that of all who waited: an attempt of each, one after the other, would have the last wait for all
