@@ -30,7 +30,7 @@ use crate::{
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// So many endpoints are tried in one search.
-pub(super) const MOST: usize = 8;
+const MOST: usize = 8;
 
 /// So long may what is told of one endpoint be, in characters.
 const LONGEST: usize = 300;
@@ -229,4 +229,75 @@ fn nothing_found(whom: &Whom<'_>, found: &ResolveResult) -> Failure {
     }
     let detail = format!("no entry for {name:?} {place} is an address: {}", found.rejected.join("; "));
     Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Namespace;
+
+    fn endpoint(port: u32, actor: Option<u8>) -> ResolvedEndpoint {
+        let mut endpoint = ResolvedEndpoint::new(Address::Loopback(port), "a");
+        endpoint.actor = actor.map(|byte| ActorId::from_bytes([byte; 16]));
+        endpoint
+    }
+
+    /// Whose turn it is, by their ports, and how many were left out.
+    fn order(
+        found: &[ResolvedEndpoint],
+        pinned: Option<u8>,
+        first: Option<u32>,
+    ) -> (Vec<&ResolvedEndpoint>, usize) {
+        let namespace = Namespace::local();
+        let pinned = pinned.map(|byte| ActorId::from_bytes([byte; 16]));
+        let whom =
+            Whom { namespace: &namespace, name: "a", pinned, follows: pinned.is_none(), has_choice: false };
+        let result = ResolveResult::new(found.iter().cloned());
+        let first = first.map(Address::Loopback);
+        let (tried, left_out) = candidates(&whom, &result, first.as_ref());
+        let at = |tried: &ResolvedEndpoint| found.iter().position(|endpoint| endpoint == tried);
+        (tried.into_iter().filter_map(|tried| found.get(at(tried)?)).collect(), left_out)
+    }
+
+    #[test]
+    fn each_place_has_one_turn_in_the_order_of_the_resolver() {
+        let found = [1, 2, 1, 3].map(|port| endpoint(port, None));
+        assert_eq!(order(&found, None, None), (vec![&found[0], &found[1], &found[3]], 0));
+        assert_eq!(order(&found, None, Some(3)), (vec![&found[3], &found[0], &found[1]], 0));
+        assert_eq!(order(&found, None, Some(9)), (vec![&found[0], &found[1], &found[3]], 0));
+        let many: Vec<_> = (0..20).map(|port| endpoint(port, None)).collect();
+        let (tried, left_out) = order(&many, None, Some(19));
+        assert_eq!((tried.len(), left_out, tried[0]), (MOST, 20 - MOST, &many[19]));
+    }
+
+    #[test]
+    fn a_pinned_client_has_the_places_of_its_registration_else_those_that_say_nothing() {
+        let found = [endpoint(1, None), endpoint(2, Some(2)), endpoint(3, None), endpoint(4, Some(2))];
+        assert_eq!(order(&found, Some(2), None).0, [&found[1], &found[3]]);
+        assert_eq!(order(&found, Some(7), None).0, [&found[0], &found[2]]);
+        assert_eq!(
+            order(&found[1..2], Some(7), None).0,
+            [&found[1]],
+            "so that it is told whose name it is now"
+        );
+        assert_eq!(order(&found, None, None).0.len(), 4);
+    }
+
+    #[test]
+    fn what_is_told_of_an_endpoint_is_bounded() {
+        assert_eq!(shortened("ä"), "ä");
+        assert_eq!(shortened(&"ä".repeat(LONGEST)).chars().count(), LONGEST);
+        assert_eq!(shortened(&"ä".repeat(LONGEST + 1)).chars().count(), LONGEST + 1);
+        assert!(shortened(&"ä".repeat(10_000)).ends_with("ä…"));
+    }
+
+    #[test]
+    fn the_last_few_that_left_are_remembered() {
+        let mut memory = Memory::default();
+        for byte in (0..20).chain([19]) {
+            memory.refused(ActorId::from_bytes([byte; 16]));
+        }
+        let kept: Vec<ActorId> = (12..20).map(|byte| ActorId::from_bytes([byte; 16])).collect();
+        assert_eq!(memory.left, kept);
+    }
 }
