@@ -298,19 +298,20 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
+        let becomes = self.becomes.take().or_else(|| {
+            let (failures, until) = (self.failures, self.node.now());
+            (failures > 0).then_some(Way::Resting { failures, until })
+        });
         let mut state = lock(&self.node.links().state);
-        let number = self.number;
+        let present = state.by_address.get(&self.address);
         // Another attempt may have begun where this one was given up.
-        let own = matches!(state.by_address.get(&self.address), Some(Way::Dialling { number: other, .. }) if *other == number);
-        let before = match self.becomes.take() {
-            _ if !own => None,
+        let own = matches!(present, Some(Way::Dialling { number, .. }) if *number == self.number);
+        let before = match becomes {
+            becomes if !own => becomes,
             Some(way) => state.by_address.insert(self.address.clone(), way),
-            None if self.failures == 0 => state.by_address.remove(&self.address),
-            None => {
-                let rested = Way::Resting { failures: self.failures, until: self.node.now() };
-                state.by_address.insert(self.address.clone(), rested)
-            }
+            None => state.by_address.remove(&self.address),
         };
+        // What they hold is dropped without the lock.
         drop(state);
         drop(before);
     }
