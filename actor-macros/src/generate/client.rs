@@ -37,6 +37,9 @@ pub(super) fn implementation(service: &Service) -> TokenStream {
         impl #client {
             /// A client of the actor called `name`, whose place `resolver` finds, on the current node.
             ///
+            /// Of several places it calls the first that can be called, in the resolver's order, and the next one when
+            /// that is away; a `pool` calls all of them.
+            ///
             /// Where several nodes live in a process and the code is in the scope of none, its calls fail with
             /// `FailureKind::AmbiguousNode`; use `on` there.
             #vis fn new(

@@ -18,6 +18,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     again::From,
     arrived::Arrived,
+    choose::{Memory, choose},
     pooled::Pooled,
     reference::Reference,
     route::{Route, Whom, gone},
@@ -79,6 +80,8 @@ pub(super) struct State {
     finding: bool,
     pub(super) queue: VecDeque<Queued>,
     watched: bool,
+    /// What is remembered for the next search, where there are several endpoints.
+    memory: Option<Box<Memory>>,
 }
 
 pub(super) struct Queued {
@@ -102,7 +105,8 @@ impl Gate {
         if let Some(route) = &route {
             first.get_or_init(|| route.clone());
         }
-        let state = Mutex::new(State { route, finding: false, queue: VecDeque::new(), watched: false });
+        let state =
+            Mutex::new(State { route, finding: false, queue: VecDeque::new(), watched: false, memory: None });
         let order = Order::default();
         Arc::new_cyclic(|this| Self {
             target,
@@ -343,6 +347,9 @@ impl Gate {
             _ => failure,
         };
         let Ok(node) = self.node() else { return call.fail(&mut |_| failure.clone()) };
+        if let Some(actor) = from.filter(|_| self.has_left(&failure)) {
+            lock(&self.state).memory.get_or_insert_default().refused(actor);
+        }
         match self.again(node, &*call, failure, tried, From::Actor(from)) {
             Ok(tried) => {
                 let mut state = lock(&self.state);
@@ -425,13 +432,10 @@ impl Gate {
                 return Err(unreachable(format!("{finder:?} gave no answer for {name:?} within {patience:?}")));
             }
         };
-        let whom = Whom { namespace, name, pinned: self.pinned(), follows: self.follows() };
-        let opened = Route::open(node, &whom, &found, methods).await;
-        // Questions that are asked on the way may be lost; no call is.
-        let opened = opened.map_err(|failure| match failure.delivery() {
-            Delivery::NotDelivered => failure,
-            _ => unreachable(failure.detail().to_owned()),
-        });
+        let whom =
+            Whom { namespace, name, pinned: self.pinned(), follows: self.follows(), has_choice: false };
+        let (memory, asked_again) = self.remembered();
+        let opened = choose(node, &whom, &found, methods, &memory, asked_again).await;
         let opened = opened.map_err(|failure| match &found.stale {
             Some(stale) => failure.remark(format_args!("what was resolved is {stale}")),
             None => failure,
@@ -439,7 +443,25 @@ impl Gate {
         if let (Some(arrived), Some(actor)) = (self.arrived(), opened.endpoint().actor) {
             arrived.reach(actor)?;
         }
+        if found.endpoints.len() > 1 {
+            lock(&self.state).memory.get_or_insert_default().called(opened.endpoint());
+        }
         Ok(opened)
+    }
+
+    /// What is known for a search, and who may have run the call that waits for it first.
+    fn remembered(&self) -> (Memory, Option<ActorId>) {
+        let state = lock(&self.state);
+        let memory = state.memory.as_deref().cloned().unwrap_or_default();
+        let ran = state.queue.front().and_then(|queued| queued.tried.as_ref()?.who_may_have_run());
+        (memory, ran)
+    }
+
+    /// Whether the registration that refused a call so takes no more calls of this client.
+    fn has_left(&self, failure: &Failure) -> bool {
+        let left =
+            matches!(failure.kind(), FailureKind::NotFound | FailureKind::Stale | FailureKind::Stopped);
+        left && failure.delivery() == Delivery::NotDelivered && self.follows()
     }
 
     /// Lets calls pass without the lock from now on, if they go by the way that was found first.

@@ -3,12 +3,14 @@
 //! ```text
 //!   FooClient.method() ──► Call ──first poll──► Gate ──► Route ──┬─► direct: the actor's mailbox
 //!                          (options, deadline,  (order;          └─► link: encoded, to another node
-//!                           chain, layers)       resolves once)
+//!                           chain, layers)       resolves once,
+//!                                                `choose`s one)
 //! ```
 
 mod again;
 mod arrived;
 mod call;
+mod choose;
 mod ext;
 mod gate;
 mod identify;

@@ -1,4 +1,4 @@
-//! Where calls go, once it is known.
+//! Where calls go, once it is known: the way to one endpoint. Which endpoint, `choose` says.
 
 use std::sync::{Arc, Weak};
 
@@ -9,7 +9,7 @@ use crate::{
     Node,
     actor_id::ActorId,
     call::{AnyCall, Delivery, Failure, FailureKind, Refused, Target, Tried},
-    names::{Address, Namespace, ResolveResult, ResolvedEndpoint, elsewhere, stale, unknown},
+    names::{Address, Namespace, ResolvedEndpoint, elsewhere, stale, unknown},
     node::LocalCalls,
     proto::Order,
     service::{Method, fingerprints},
@@ -24,6 +24,9 @@ pub(crate) struct Whom<'a> {
     pub(crate) pinned: Option<ActorId>,
     /// Whether it means whoever has the name.
     pub(crate) follows: bool,
+    /// Whether there are others who may be asked in place of an endpoint: then its server has to say, before any call is
+    /// sent, which registration is there.
+    pub(crate) has_choice: bool,
 }
 
 /// A way to one actor.
@@ -44,17 +47,14 @@ enum Way {
 }
 
 impl Route {
-    /// Chooses among what was resolved, and connects.
+    /// The way to this endpoint; connects if need be.
     pub(crate) async fn open(
         node: &Node,
         whom: &Whom<'_>,
-        found: &ResolveResult,
+        endpoint: &ResolvedEndpoint,
         methods: &'static [&'static Method],
     ) -> Result<Self, Failure> {
         let &Whom { namespace, pinned, .. } = whom;
-        let Some(endpoint) = found.first() else {
-            return Err(pinned.map_or_else(|| nothing_found(whom, found), gone));
-        };
         let mut endpoint = endpoint.clone();
         if let (Some(pinned), Some(present)) = (pinned, endpoint.actor)
             && pinned != present
@@ -65,7 +65,7 @@ impl Route {
         let own = is_direct(node, &endpoint);
         let way = if own {
             let target = here(node, whom, &endpoint)?;
-            if !whom.follows {
+            if !whom.follows || whom.has_choice {
                 endpoint.actor = Some(target.id());
             }
             Way::Direct { target, with_clients: fingerprints::with_clients(methods.iter().copied()) }
@@ -74,12 +74,16 @@ impl Route {
             let differences = link.compare(node, methods).await?;
             let bind = |actor| link.bind(namespace.as_str(), &endpoint.name, actor);
             let mut binding = bind(endpoint.actor)?;
-            if endpoint.actor.is_none() && (!whom.follows || methods.iter().any(|method| method.dedup)) {
+            let known = endpoint.actor.is_some();
+            let needed = || !whom.follows || methods.iter().any(|method| method.dedup);
+            if whom.has_choice || !known && needed() {
                 // What may have been run is asked for again where it may have been run, and nowhere else. And whoever does
                 // not follow the name has to know whom it means.
-                let identified = identify(node, &binding, &endpoint.name).await;
-                endpoint.actor = Some(identified.map_err(not_sent)?);
-                binding = bind(endpoint.actor)?;
+                let identified = identify(node, &binding, &endpoint.name).await.map_err(not_sent)?;
+                if !known {
+                    endpoint.actor = Some(identified);
+                    binding = bind(endpoint.actor)?;
+                }
             }
             Way::Link(binding, differences)
         };
@@ -201,16 +205,6 @@ fn here(node: &Node, whom: &Whom<'_>, endpoint: &ResolvedEndpoint) -> Result<Arc
         Some(wanted) if wanted != target.id() => Err(stale(wanted, target.id())),
         _ => Ok(target),
     }
-}
-
-fn nothing_found(whom: &Whom<'_>, found: &ResolveResult) -> Failure {
-    let name = whom.name;
-    let place = format!("in namespace {}", whom.namespace);
-    if found.rejected.is_empty() {
-        return unknown(name, &place, &found.known);
-    }
-    let detail = format!("no entry for {name:?} {place} is an address: {}", found.rejected.join("; "));
-    Failure::new(FailureKind::NotFound, Delivery::NotDelivered, detail)
 }
 
 /// The registration that a client is pinned to has left, and nothing has its name.

@@ -30,7 +30,8 @@ pub struct FixedResolver {
 type Entries = BTreeMap<String, Vec<String>>;
 
 impl FixedResolver {
-    /// Names and the addresses of the servers that serve them; several entries of one name make a set.
+    /// Names and the addresses of the servers that serve them; several entries of one name make a set, in
+    /// their order: a client calls the first that can be called.
     ///
     /// An address is what [`ActorServer::address`](crate::ActorServer::address) gives, or its text. A text that is not
     /// an address does not spoil the others: it is told in [`ResolveResult::rejected`].

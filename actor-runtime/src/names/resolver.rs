@@ -60,7 +60,10 @@ impl<R: Resolver + ?Sized> Resolver for Arc<R> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResolveResult {
-    /// The endpoints, in the resolver's order.
+    /// The endpoints, in the resolver's order: a client calls the first that can be called, a pool all of them.
+    ///
+    /// One that is silent gives way to the next after 250 ms, and the first 8 are tried. A pinned client takes the one of
+    /// its registration.
     pub endpoints: Vec<ResolvedEndpoint>,
     /// Entries that were left out because they are not endpoints, each with the reason.
     pub rejected: Vec<String>,

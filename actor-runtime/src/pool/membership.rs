@@ -146,8 +146,8 @@ async fn open(
     endpoint: ResolvedEndpoint,
     methods: &'static [&'static Method],
 ) -> Opened {
-    let whom = Whom { namespace: node.namespace(), name: &name, pinned: endpoint.actor, follows: false };
-    let found = ResolveResult::new([endpoint.clone()]);
-    let opened = Route::open(&node, &whom, &found, methods).await;
+    let (namespace, pinned) = (node.namespace(), endpoint.actor);
+    let whom = Whom { namespace, name: &name, pinned, follows: false, has_choice: false };
+    let opened = Route::open(&node, &whom, &endpoint, methods).await;
     (endpoint, opened)
 }

@@ -2,6 +2,7 @@
 //!
 //! A connection is shared by all clients of the node, and used in both directions, whoever made it. Of several attempts
 //! to reach one address at a time only one is made; after a failed one the next waits a little, and longer each time.
+//! An attempt belongs to all who want the connection: who leaves takes nothing from the others, and the last one ends it.
 
 use std::{
     collections::HashMap,
@@ -9,9 +10,13 @@ use std::{
     time::Duration,
 };
 
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
 use tokio::time::Instant;
 
-use super::{Accept, Link, Relay, loopback, signal::Signal};
+use super::{Accept, Link, Relay, loopback};
 use crate::{
     call::{Delivery, Failure, FailureKind},
     names::Address,
@@ -33,6 +38,8 @@ struct State {
     by_address: HashMap<Address, Way>,
     /// Connections that others made to this node.
     accepted: Vec<Arc<Link>>,
+    /// Counts the attempts to make connections.
+    attempts: u64,
 }
 
 /// So many addresses are kept before those that failed long ago are forgotten: messages may bring any number.
@@ -50,8 +57,14 @@ impl State {
 /// What there is towards one address.
 enum Way {
     Link(Arc<Link>),
-    /// Somebody is making a connection.
-    Dialling(Arc<Signal<Decision>>),
+    /// Some are making a connection.
+    Dialling {
+        /// Which of all attempts it is.
+        number: u64,
+        attempt: WeakShared<Dialled>,
+        /// How many failed before it.
+        failures: u32,
+    },
     /// The last attempts failed.
     Resting {
         failures: u32,
@@ -59,22 +72,14 @@ enum Way {
     },
 }
 
-/// What became of an attempt to make a connection.
-#[derive(Clone, Default)]
-enum Decision {
-    #[default]
-    Open,
-    /// There is a connection, or nobody tries any more.
-    Made,
-    Failed(Failure),
-}
+/// What becomes of an attempt to make a connection. All who want the connection have it, and each of them drives it.
+type Dialled = BoxFuture<'static, Result<Arc<Link>, Failure>>;
 
 /// What somebody who needs a connection does.
 enum Next {
     Link(Arc<Link>),
-    Wait(Arc<Signal<Decision>>),
+    Dial(Shared<Dialled>),
     Rest(Instant),
-    Dial { failures: u32, decided: Arc<Signal<Decision>> },
 }
 
 /// The pause after the first failure; it doubles with each further one.
@@ -112,7 +117,7 @@ impl Links {
     /// to there need no connection of their own.
     pub(crate) fn leads_to(&self, address: Address, link: &Arc<Link>) {
         let mut state = lock(&self.state);
-        let free = !matches!(state.by_address.get(&address), Some(Way::Link(_) | Way::Dialling(_)));
+        let free = !matches!(state.by_address.get(&address), Some(Way::Link(_) | Way::Dialling { .. }));
         if free && link.is_usable() {
             state.by_address.insert(address, Way::Link(link.clone()));
         }
@@ -170,7 +175,7 @@ impl Links {
         let state = lock(&self.state);
         let ours = state.by_address.values().filter_map(|way| match way {
             Way::Link(link) => Some(link),
-            Way::Dialling(_) | Way::Resting { .. } => None,
+            Way::Dialling { .. } | Way::Resting { .. } => None,
         });
         let mut all: Vec<Arc<Link>> = state.accepted.clone();
         for link in ours {
@@ -191,22 +196,26 @@ impl Links {
         lock(&self.state).accepted.clone()
     }
 
+    /// Whether no connection to this address is made now, because the last attempt has just failed.
+    pub(crate) fn is_resting(&self, node: &Node, address: &Address) -> bool {
+        let state = lock(&self.state);
+        matches!(state.by_address.get(address), Some(Way::Resting { until, .. }) if *until > node.now())
+    }
+
     /// A connection to this address, whose handshake is through.
+    ///
+    /// Its failure is that of all who waited: an attempt of each, one after the other, would have the last wait for all
+    /// of them.
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time: the attempt goes on if others wait for it, and never was if nobody does.
     pub(crate) async fn connect(&self, node: &Node, address: &Address) -> Result<Arc<Link>, Failure> {
         loop {
             match self.next(node, address) {
                 Next::Link(link) if link.has_ended() => self.remove(&link),
                 Next::Link(link) => return link.opened().await.map(|()| link),
-                // Its failure is that of all who waited: an attempt of each, one after the other, would have the last
-                // wait for all of them.
-                Next::Wait(decided) => {
-                    let decision = decided.wait_for(|decision| !matches!(decision, Decision::Open)).await;
-                    if let Decision::Failed(failure) = decision {
-                        return Err(failure);
-                    }
-                }
+                Next::Dial(attempt) => return attempt.await,
                 Next::Rest(until) => node.sleep_until(until).await,
-                Next::Dial { failures, decided } => return self.dial(node, address, failures, decided).await,
             }
         }
     }
@@ -216,56 +225,120 @@ impl Links {
         let failures = match state.by_address.get(address) {
             Some(Way::Link(link)) if !link.has_ended() => return Next::Link(link.clone()),
             Some(Way::Link(_)) | None => 0,
-            Some(Way::Dialling(decided)) => return Next::Wait(decided.clone()),
+            Some(Way::Dialling { attempt, failures, .. }) => match attempt.upgrade() {
+                Some(attempt) => return Next::Dial(attempt),
+                // The last who wanted it is just leaving.
+                None => *failures,
+            },
             Some(Way::Resting { until, .. }) if *until > node.now() => return Next::Rest(*until),
             Some(Way::Resting { failures, .. }) => *failures,
         };
         state.forget(node.now());
-        let decided = Arc::<Signal<Decision>>::default();
-        let before = state.by_address.insert(address.clone(), Way::Dialling(decided.clone()));
+        state.attempts += 1;
+        let number = state.attempts;
+        let attempt =
+            Attempt { node: node.quiet(), address: address.clone(), number, failures, becomes: None };
+        let attempt = attempt.run().boxed().shared();
+        // There is one as long as it has not ended, and it has not begun.
+        let before = attempt.downgrade().and_then(|attempt| {
+            let way = Way::Dialling { number, attempt, failures };
+            state.by_address.insert(address.clone(), way)
+        });
         // What it holds is dropped without the lock.
         drop(state);
         drop(before);
-        Next::Dial { failures, decided }
+        Next::Dial(attempt)
     }
+}
 
-    async fn dial(
-        &self,
-        node: &Node,
-        address: &Address,
-        failures: u32,
-        decided: Arc<Signal<Decision>>,
-    ) -> Result<Arc<Link>, Failure> {
-        // Dropped on the way, the attempt never was.
-        let mut attempt = Attempt { links: self, address, becomes: None, failure: None, decided };
-        let made = match address {
-            Address::Loopback(number) => loopback::connect(node, *number),
-            Address::Socket(_) | Address::Host(..) => node.network().dial(node, address).await,
-        };
-        let made = match made {
-            Ok(link) => match link.opened().await {
-                Ok(()) => Ok(link),
-                Err(failure) => Err(failure),
-            },
-            Err(failure) => Err(failure),
-        };
+/// An attempt to connect, until it is decided. Dropped before, it never was.
+struct Attempt {
+    node: Node,
+    address: Address,
+    number: u64,
+    /// How many failed before it.
+    failures: u32,
+    becomes: Option<Way>,
+}
+
+impl Attempt {
+    async fn run(mut self) -> Result<Arc<Link>, Failure> {
+        let made = self.dial().await;
         match &made {
-            Ok(link) => attempt.becomes = Some(Way::Link(link.clone())),
-            Err(_) if matches!(address, Address::Loopback(_)) => {}
+            Ok(link) => self.becomes = Some(Way::Link(link.clone())),
+            // Whether somebody listens there is known at once.
+            Err(_) if matches!(self.address, Address::Loopback(_)) => self.failures = 0,
             Err(_) => {
-                let until = node.now() + rest(failures, node.random_u64());
-                attempt.becomes = Some(Way::Resting { failures: failures + 1, until });
+                let until = self.node.now() + rest(self.failures, self.node.random_u64());
+                self.becomes = Some(Way::Resting { failures: self.failures + 1, until });
             }
         }
-        attempt.failure = made.as_ref().err().cloned();
-        drop(attempt);
+        let node = self.node.clone();
+        drop(self);
         // It may have ended before it was in the table.
         if let Ok(link) = &made
             && link.has_ended()
         {
-            self.remove(link);
+            node.links().remove(link);
         }
         made
+    }
+
+    async fn dial(&self) -> Result<Arc<Link>, Failure> {
+        let made = match &self.address {
+            Address::Loopback(number) => loopback::connect(&self.node, *number).map(Unclaimed::new)?,
+            address => self.node.network().dial(&self.node, address).await?,
+        };
+        let opened = made.link.opened().await;
+        // One that did not open has ended.
+        let link = made.claim();
+        opened.map(|()| link)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let becomes = self.becomes.take().or_else(|| {
+            let (failures, until) = (self.failures, self.node.now());
+            (failures > 0).then_some(Way::Resting { failures, until })
+        });
+        let mut state = lock(&self.node.links().state);
+        let present = state.by_address.get(&self.address);
+        // Another attempt may have begun where this one was given up.
+        let own = matches!(present, Some(Way::Dialling { number, .. }) if *number == self.number);
+        let before = match becomes {
+            becomes if !own => becomes,
+            Some(way) => state.by_address.insert(self.address.clone(), way),
+            None => state.by_address.remove(&self.address),
+        };
+        // What they hold is dropped without the lock.
+        drop(state);
+        drop(before);
+    }
+}
+
+/// A connection that was just made. Unless somebody takes it, it is closed: nobody would know of it.
+pub(super) struct Unclaimed {
+    link: Arc<Link>,
+    claimed: bool,
+}
+
+impl Unclaimed {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self { link, claimed: false }
+    }
+
+    fn claim(mut self) -> Arc<Link> {
+        self.claimed = true;
+        self.link.clone()
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if !self.claimed {
+            self.link.close("nobody waits for the connection any more");
+        }
     }
 }
 
@@ -274,28 +347,6 @@ impl Links {
 fn rest(failures: u32, random: u64) -> Duration {
     let longest = FIRST_REST.saturating_mul(1 << failures.min(16)).min(LONGEST_REST);
     longest.mul_f64(0.5 + 0.5 * (random as f64 / u64::MAX as f64))
-}
-
-/// An attempt to connect, until it is decided.
-struct Attempt<'a> {
-    links: &'a Links,
-    address: &'a Address,
-    becomes: Option<Way>,
-    failure: Option<Failure>,
-    decided: Arc<Signal<Decision>>,
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        let mut state = lock(&self.links.state);
-        let before = match self.becomes.take() {
-            Some(way) => state.by_address.insert(self.address.clone(), way),
-            None => state.by_address.remove(self.address),
-        };
-        drop(state);
-        drop(before);
-        self.decided.set(self.failure.take().map_or(Decision::Made, Decision::Failed));
-    }
 }
 
 impl Links {

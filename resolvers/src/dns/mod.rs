@@ -46,7 +46,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 ///
 /// **Order.** SRV targets come by their priority, lowest first, and those of a priority by their weight, highest first.
 /// Each endpoint says both in its metadata, `priority` and `weight`. The order is the same for everybody: a client takes the
-/// first endpoint, and a pool takes all of them as its members and balances by itself.
+/// first endpoint that can be called, and a pool takes all of them as its members and balances by itself.
 ///
 /// **Certificates.** The certificate of a server is checked for the host that is dialled. A target is dialled by its name,
 /// so its certificate is for the target's name; the system looks the name up. With

@@ -7,6 +7,8 @@ mod context;
 mod counts;
 mod dial_policy;
 mod direct;
+mod endpoints;
+mod endpoints_in_time;
 mod layers;
 mod layers_limit;
 mod links;

@@ -31,7 +31,7 @@ use tokio::runtime::Handle;
 use endpoint::Endpoints;
 pub(crate) use endpoint::{ListenError, Listener};
 
-use super::{Link, unreachable};
+use super::{links::Unclaimed, unreachable};
 use crate::{
     call::Failure,
     names::Address,
@@ -101,13 +101,15 @@ impl Network {
         self
     }
 
-    /// A connection to this address; its handshake may still be under way.
-    pub(crate) async fn dial(&self, node: &Node, address: &Address) -> Result<Arc<Link>, Failure> {
+    /// A connection to this address; its handshake may still be under way. Dropped on the way, it is given up.
+    pub(super) async fn dial(&self, node: &Node, address: &Address) -> Result<Unclaimed, Failure> {
         let running = self.running(node).map_err(|error| unreachable(error.to_string()))?;
         let (dialler, address) = (node.clone(), address.clone());
         let network = running.clone();
-        let dialled =
-            running.run(async move { network.endpoints.dial(&network.place, &dialler, &address).await });
+        let dialled = running.run(async move {
+            network.endpoints.dial(&network.place, &dialler, &address).await.map(Unclaimed::new)
+        });
+        let _given_up = dialled.abort_on_drop();
         dialled.await.unwrap_or_else(|_| Err(unreachable("the network thread has ended")))
     }
 
