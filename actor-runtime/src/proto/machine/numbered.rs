@@ -2,17 +2,14 @@
 //!
 //! ```text
 //!   older ones that have not ended │ row: first, first + 1, …, each there or not │ what is far ahead
-//!             rest (a map)         │             at most ROW of them              │       rest
+//!             rest (a tree)        │             at most ROW of them              │       rest
 //! ```
 //!
 //! Calls end nearly in the order in which they are made, so the ones that live lie close together: a row of places, of
-//! which each is found by counting. What lives for long goes into a map when the row comes to its end; so does a number that
+//! which each is found by counting. What lives for long goes into a tree when the row comes to its end; so does a number that
 //! a peer chose far away from the others.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    hash::{BuildHasherDefault, Hasher},
-};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Entries by number.
 pub(super) struct Numbered<T> {
@@ -21,11 +18,9 @@ pub(super) struct Numbered<T> {
     row: VecDeque<Option<T>>,
     /// How many places of the row are taken.
     taken: usize,
-    rest: Rest<T>,
+    /// In a tree: a peer may choose its numbers so that any simple hash is a bad one.
+    rest: BTreeMap<u64, T>,
 }
-
-/// No need for a hash that resists choice: a peer that chooses its numbers hits nobody but itself, and has few.
-type Rest<T> = HashMap<u64, T, BuildHasherDefault<Spread>>;
 
 /// Places of the row: more than calls that are under way at once, mostly.
 const ROW: u64 = 1024;
@@ -35,7 +30,7 @@ const GAP: u64 = 16;
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Self { first: 0, row: VecDeque::new(), taken: 0, rest: HashMap::default() }
+        Self { first: 0, row: VecDeque::new(), taken: 0, rest: BTreeMap::new() }
     }
 }
 
@@ -182,22 +177,6 @@ impl<T> Numbered<T> {
         let mut all: Vec<(u64, T)> = rest.into_iter().chain(row).collect();
         all.sort_unstable_by_key(|(number, _)| *number);
         all
-    }
-}
-
-#[derive(Default)]
-pub(super) struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, number: u64) {
-        // Fibonacci hashing: Knuth, The Art of Computer Programming, volume 3, section 6.4.
-        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
     }
 }
 
