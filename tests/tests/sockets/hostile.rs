@@ -18,15 +18,15 @@ use std::{
 };
 
 use actor_runtime::{
-    ActorServer, Authority, Delivery, Failure, FailureKind, FixedResolver, Node, Trust, actor_service,
-    service::Service,
+    ActorServer, Authority, Config, Delivery, Failure, FailureKind, FixedResolver, Node, Trust,
+    actor_service, service::Service,
 };
 use futures::{FutureExt, StreamExt, future::join_all, stream};
 use serde::Serialize;
 use tests::{
     PostClient, PostService, Window, Witness,
     calm::Calm,
-    cluster, logged, node,
+    cluster, logged, member, node,
     process::{self, Server},
     raw::{self, Incoming, Raw, closed, ended},
     wire::{self, Frame, kind},
@@ -756,7 +756,9 @@ impl Hostile {
         let authority = cluster();
         let identity = authority.issue(["actor://test/hostile", "127.0.0.1"]).unwrap();
         let endpoint = raw::listener(&authority, &identity);
-        let node = node(&authority, "victim");
+        // How soon a silent connection is lost is not for these tests: a raw peer may be kept waiting for a processor.
+        let config = Config { idle_timeout: Duration::from_secs(20), ..Config::default() };
+        let node = Node::builder().trust(member(&authority, "victim")).config(config).build().unwrap();
         Self { at: endpoint.local_addr().unwrap(), endpoint, node, authority }
     }
 
