@@ -17,7 +17,8 @@ pub trait Probe {
     async fn panic(&self, message: &str);
     /// Panics while the state is borrowed mutably.
     async fn panic_exclusive(&mut self, message: &str);
-    /// Calls a method of the probes in `route`, one inside the other: `shared:name` or `exclusive:name`.
+    /// Calls a method of the probes in `route`, one inside the other: `shared:name` or `exclusive:name`. The last one
+    /// may be `end:name`, for a turn of that name, or `remaining:name`, for how many milliseconds that call has.
     async fn relay(&self, route: &[String]) -> Result<String, String>;
     /// The same, with the actor for itself.
     async fn relay_exclusive(&mut self, route: &[String]) -> Result<String, String>;
@@ -46,6 +47,10 @@ impl Puppet {
         let client = ProbeClient::new(&self.resolver, name);
         let call = match (access, rest) {
             ("end", _) => return client.shared(name).await.map_err(|failure| failure.to_string()),
+            ("remaining", _) => {
+                let left = client.remaining().await.map_err(|failure| failure.to_string())?;
+                return left.map(|left| left.to_string()).ok_or_else(|| "as long as it takes".to_owned());
+            }
             ("shared", rest) => client.relay(rest),
             (_, rest) => client.relay_exclusive(rest),
         };

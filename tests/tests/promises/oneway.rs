@@ -157,15 +157,14 @@ fn a_full_mailbox_is_waited_for_within_the_deadline() {
         book.note(1).await.unwrap();
         book.note(2).await.unwrap();
         let failure = book.note(3).timeout(Duration::from_millis(200)).await.unwrap_err();
-        assert_eq!(
-            (failure.kind(), failure.delivery()),
-            (FailureKind::DeadlineExceeded, Delivery::NotDelivered)
-        );
+        let queued = "it was still queued behind a turn of Log/alone";
+        fixture.check_out_of_time(&failure, Delivery::NotDelivered, queued);
         // One that gives up is not run, one that waits is accepted when there is a place.
         let mut waits = pin!(book.note(4));
         assert!(first_poll(&mut waits).is_pending());
         assert!(first_poll(book.note(5)).is_pending(), "and leaves");
-        fixture.settle().await;
+        let health = fixture.health("book").await;
+        assert_eq!((health.queued, health.waiting), (2, 1), "those that left wait no more");
         fixture.script.open("held");
         waits.await.unwrap();
         assert_eq!(book.noted().await.unwrap(), [1, 2, 4]);

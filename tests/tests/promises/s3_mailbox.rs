@@ -25,9 +25,8 @@ fn a_caller_waits_no_longer_than_its_deadline() {
             let queued = probe.add(1);
             let waits = async {
                 let failure = probe.add(10).timeout(Duration::from_secs(1)).await.unwrap_err();
-                assert_eq!(failure.kind(), FailureKind::DeadlineExceeded);
-                assert_eq!(failure.delivery(), Delivery::NotDelivered);
-                assert_eq!(failure.detail(), "it was still queued behind a turn of Probe/exclusive");
+                let queued = "it was still queued behind a turn of Probe/exclusive";
+                fixture.check_out_of_time(&failure, Delivery::NotDelivered, queued);
                 fixture.script.open("held");
             };
             let (queued, ()) = tokio::join!(queued, waits);
@@ -97,6 +96,8 @@ fn stopping_is_never_behind_user_traffic() {
             fixture.script.seen("held begins").await;
             let many = join_all((0..50).map(|_| probe.add(1)));
             let stop = async {
+                // All of them are in front of it.
+                fixture.queued("p", 50).await;
                 let ended = fixture.server.shutdown(Duration::from_millis(10)).await.unwrap_err();
                 assert_eq!((ended.cut_off, ended.blocked), (vec!["p".to_owned()], vec![]));
             };

@@ -140,11 +140,13 @@ impl<'a> Scene<'a> {
             };
             let strike = async {
                 if self.blow != Blow::Panic {
-                    self.fixture.settle().await;
+                    self.fixture.queued(self.actor.name(), 1).await;
                 }
                 self.strike().await;
                 script.log("struck");
-                self.fixture.settle().await;
+                if self.blow == Blow::Panic {
+                    self.fixture.queued(self.actor.name(), 1).await;
+                }
                 script.open("busy");
             };
             tokio::join!(queued, strike).0
