@@ -199,7 +199,7 @@ fn context(head: &CallHead, tried: Option<&Tried>) -> Bytes {
         caller,
         metadata: head.metadata.clone(),
         number: head.number,
-        again: tried.is_some_and(|tried| tried.is_unknown()),
+        again: tried.is_some_and(Tried::is_unknown),
         now: head.now,
     };
     context.encode()
