@@ -170,8 +170,9 @@ pub struct BroadcastFuture<T, E = Failure> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallResult<T, E = Failure> {
-    /// Where it is; with its actor's id if it was reached.
-    pub endpoint: ResolvedEndpoint,
+    /// Where it is; with its actor's id if it was reached. Shared with the pool, so that thousands of results have no
+    /// copies of it.
+    pub endpoint: Arc<ResolvedEndpoint>,
     /// What its method gave, or why it did not.
     pub result: Result<T, E>,
 }
@@ -343,13 +344,13 @@ impl<T: Send + 'static, E: Send + 'static> Stream for AsCompleted<T, E> {
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Merged<T> {
     opening: Option<Run<Streaming<T>, Failure>>,
-    open: Vec<(ResolvedEndpoint, Streaming<T>)>,
+    open: Vec<(Arc<ResolvedEndpoint>, Streaming<T>)>,
     /// Whose turn it is: each is asked first once.
     next: usize,
 }
 
 impl<T: Send + 'static> Stream for Merged<T> {
-    type Item = (ResolvedEndpoint, Result<T, Failure>);
+    type Item = (Arc<ResolvedEndpoint>, Result<T, Failure>);
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -401,7 +402,7 @@ struct Run<T, E> {
     stage: Stage<T, E>,
 }
 
-type Way = (ResolvedEndpoint, Result<Member, Failure>);
+type Way = (Arc<ResolvedEndpoint>, Result<Member, Failure>);
 
 enum Stage<T, E> {
     New,
@@ -420,7 +421,7 @@ enum Stage<T, E> {
 /// One member's part.
 struct One<T, E> {
     place: usize,
-    endpoint: Option<ResolvedEndpoint>,
+    endpoint: Option<Arc<ResolvedEndpoint>>,
     call: Call<Result<T, E>>,
 }
 
@@ -455,7 +456,7 @@ impl<T: Send + 'static, E: Send + 'static> Stream for Run<T, E> {
                 let endpoint = ResolvedEndpoint::new(crate::names::Address::Loopback(0), &*this.plan.to.name);
                 let result = this.plan.failed(failure, "");
                 this.stage = Stage::Over;
-                return Poll::Ready(Some((0, CallResult { endpoint, result })));
+                return Poll::Ready(Some((0, CallResult { endpoint: Arc::new(endpoint), result })));
             }
         };
         loop {

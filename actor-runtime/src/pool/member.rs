@@ -30,7 +30,7 @@ pub struct Member(Arc<Host<Inner>>);
 /// What there is of a member beside its calls.
 struct Inner {
     id: ActorId,
-    endpoint: ResolvedEndpoint,
+    endpoint: Arc<ResolvedEndpoint>,
     route: Arc<Route>,
     hash: u64,
     /// The mean time of its calls, of which the last ones count most, in nanoseconds; 0 before the first.
@@ -65,7 +65,7 @@ impl Member {
         // It may be out already: a host is troubled from the beginning.
         Self(Arc::new(Host::new(Inner {
             id,
-            endpoint: route.endpoint().clone(),
+            endpoint: Arc::new(route.endpoint().clone()),
             route: Arc::new(route),
             hash,
             latency: AtomicU64::new(0),
@@ -89,6 +89,11 @@ impl Member {
     /// Where it is, and what was registered with it, as the resolver said when it was reached.
     pub fn endpoint(&self) -> &ResolvedEndpoint {
         &self.inner().endpoint
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared_endpoint(&self) -> Arc<ResolvedEndpoint> {
+        self.inner().endpoint.clone()
     }
 
     /// How many calls of this pool it has now.

@@ -1,5 +1,7 @@
 //! What a pool is asked: who its members are, and why there is none.
 
+use std::sync::Arc;
+
 use super::{Core, entries::Place};
 use crate::{
     call::{Delivery, Failure, FailureKind},
@@ -42,7 +44,7 @@ impl Core {
     }
 
     /// Every endpoint of the resolver's last answer, each actor once, with its member if it can be reached.
-    pub(in crate::pool) fn all(&self) -> Vec<(ResolvedEndpoint, Result<Member, Failure>)> {
+    pub(in crate::pool) fn all(&self) -> Vec<(Arc<ResolvedEndpoint>, Result<Member, Failure>)> {
         let state = lock(&self.state);
         // That there is nobody is no answer if nobody knows.
         let is_known = state.known && state.failure.is_none() && state.found.rejected.is_empty();
@@ -52,7 +54,7 @@ impl Core {
             let detail =
                 format!("the time was over before the members of the pool {:?} were known", self.name);
             let late = || Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail);
-            return vec![(endpoint, Err(if known { self.nobody() } else { late() }))];
+            return vec![(Arc::new(endpoint), Err(if known { self.nobody() } else { late() }))];
         }
         let each = state.entries.iter().filter_map(|entry| {
             let way = match &entry.place {
@@ -64,8 +66,11 @@ impl Core {
                     Err(Failure::new(FailureKind::Unreachable, Delivery::NotDelivered, detail))
                 }
             };
-            let endpoint = way.as_ref().map_or(&entry.endpoint, Member::endpoint);
-            Some((endpoint.clone(), way))
+            let endpoint = match &way {
+                Ok(member) => member.shared_endpoint(),
+                Err(_) => Arc::new(entry.endpoint.clone()),
+            };
+            Some((endpoint, way))
         });
         each.collect()
     }
