@@ -309,7 +309,7 @@ impl<S: ReplySink> AnyCall for InboundCall<S> {
             Content::Arguments(body) => Some(Ok(body.into())),
             Content::Streaming(streaming) => {
                 let (body, stream) = *streaming;
-                Some(Ok(Decoder::with_stream(body, Some(Arrived::There(stream)))))
+                Some(Ok(Decoder::with_stream(body, Some(Box::new(Arrived::There(stream))))))
             }
             _ => None,
         }

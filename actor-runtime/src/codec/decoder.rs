@@ -10,8 +10,8 @@ use crate::stream::Arrived;
 #[derive(Debug)]
 pub struct Decoder {
     rest: Bytes,
-    /// The stream that came with the bytes.
-    stream: Option<Arrived>,
+    /// The stream that came with the bytes; few have one.
+    stream: Option<Box<Arrived>>,
 }
 
 /// Bytes without a stream.
@@ -28,13 +28,13 @@ impl Decoder {
     }
 
     /// Reads what came with a stream.
-    pub(crate) fn with_stream(bytes: Bytes, stream: Option<Arrived>) -> Self {
+    pub(crate) fn with_stream(bytes: Bytes, stream: Option<Box<Arrived>>) -> Self {
         Self { rest: bytes, stream }
     }
 
     /// The stream that came with the bytes, if nobody has taken it.
     pub(crate) fn stream(&mut self) -> Option<Arrived> {
-        self.stream.take()
+        self.stream.take().map(|stream| *stream)
     }
 
     /// Reads one value. `part` names it in errors.
