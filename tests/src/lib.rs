@@ -1,6 +1,5 @@
 //! What the tests share: an actor that does what its test says, and the paths that calls take.
 
-pub mod calm;
 pub mod faults;
 mod fixture;
 pub mod ledger;

@@ -8,15 +8,10 @@
     reason = "a test's helper may panic as the test may"
 )]
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::time::{Duration, Instant};
 
 use actor_runtime::{Authority, FixedResolver, Node, Task, Trust, prelude::*};
 use tokio::sync::oneshot;
-
-use crate::{
-    calm::Calm,
-    process::{kept_waiting, work},
-};
 
 /// What a post office does.
 #[actor_service]
@@ -109,8 +104,6 @@ pub fn node(authority: &Authority, name: &str) -> Node {
 
 /// A well-behaved client that calls all the time.
 pub struct Witness {
-    /// What it is measured by.
-    pub calm: Calm,
     stop: oneshot::Sender<()>,
     watching: Task<Served>,
 }
@@ -122,61 +115,42 @@ pub struct Served {
     pub calls: u64,
     /// How the others ended.
     pub failures: Vec<String>,
-    /// The longest that one took, by a [clock](Calm) of others whom nobody attacks; without what the server's process was
-    /// kept waiting for a processor, if it is another one than this.
+    /// The longest that one took.
     pub longest: Duration,
-    /// The most that the server's process worked while one was under way.
-    pub work: Duration,
 }
 
 impl Witness {
     /// Begins to call the actor `post` at this address, once it has answered.
     pub async fn start(authority: &Authority, address: &str) -> Self {
-        Self::of(std::process::id(), authority, address).await
-    }
-
-    /// The same, of a server in another process.
-    pub async fn of(process: u32, authority: &Authority, address: &str) -> Self {
-        // The clock shares the processors with what is in its own.
-        let elsewhere = process != std::process::id();
-        let kept_waiting = move || if elsewhere { kept_waiting(process) } else { Duration::ZERO };
         let node = node(authority, "witness");
         let client = PostClient::on(&node, &FixedResolver::new([("post", address)]), "post");
         client.echo(0).await.expect("a server");
-        let calm = Calm::start(authority).await;
-        let clock = calm.clone();
         let (stop, mut stopped) = oneshot::channel();
         let watching = node.clone().spawn(async move {
             let mut served = Served::default();
             while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
-                let (begun, worked, waited) = (clock.passed(), work(process), kept_waiting());
+                let begun = Instant::now();
                 match client.echo(served.calls).await {
                     Ok(n) if n == served.calls => served.calls += 1,
                     Ok(n) => served.failures.push(format!("{n} for {}", served.calls)),
                     Err(failure) => served.failures.push(failure.to_string()),
                 }
-                let waited = kept_waiting().saturating_sub(waited);
-                served.longest = served.longest.max((clock.passed() - begun).saturating_sub(waited));
-                served.work = served.work.max(work(process).saturating_sub(worked));
+                served.longest = served.longest.max(begun.elapsed());
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             drop(node);
             served
         });
-        Self { calm, stop, watching }
+        Self { stop, watching }
     }
 
-    /// Asserts that every call ended well and none took longer than this: neither by the clock of those who are not
-    /// attacked, nor because the server's process had the processors busy. Gives how it was served.
+    /// Asserts that every call ended well and none took longer than this; gives how it was served.
     pub async fn served(self, longest: Duration) -> Served {
         let _ = self.stop.send(());
         let served = self.watching.await.expect("it does not panic");
         assert_eq!(served.failures, [""; 0]);
         assert!(served.calls > 0, "{served:?}");
         assert!(served.longest < longest, "{served:?}");
-        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let most = longest * u32::try_from(processors).expect("no machine has that many");
-        assert!(served.work < most, "{served:?}");
         served
     }
 }

@@ -12,7 +12,6 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    time::Duration,
 };
 
 use actor_runtime::{Authority, Config, FixedResolver, Identity, Node, Trust, prelude::*};
@@ -77,11 +76,6 @@ impl Server {
         &self.address
     }
 
-    /// The number of its process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// A client of its actor.
     pub fn client(&mut self, node: &Node) -> PostClient {
         PostClient::on(node, &FixedResolver::new([("post", self.address())]), "post")
@@ -140,29 +134,6 @@ pub fn resident(process: u32) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or_default() * 1024
-}
-
-/// How long a process has used processors so far, each of them counted; nothing where the system does not say.
-#[must_use]
-pub fn work(process: u32) -> Duration {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The name of the program is in parentheses, and may have any in it.
-    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
-    // In user mode and in the kernel, in hundredths of a second.
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    Duration::from_millis(10 * ticks)
-}
-
-/// How long the threads of a process could have run so far, while others had the processors; nothing where the system
-/// does not say.
-#[must_use]
-pub fn kept_waiting(process: u32) -> Duration {
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return Duration::ZERO };
-    let waited = threads.filter_map(|thread| {
-        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split_whitespace().nth(1)?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(waited.sum())
 }
 
 /// Stands between what the server believes and what it shows.

@@ -178,18 +178,14 @@ pub struct Ended {
 
 /// How the other side ended the connection, within so much time.
 pub async fn ended(connection: &Connection, within: Duration) -> Option<Ended> {
-    tokio::time::timeout(within, closed(connection)).await.ok()
-}
-
-/// How the other side ends the connection, whenever that is.
-pub async fn closed(connection: &Connection) -> Ended {
-    match connection.closed().await {
+    let error = tokio::time::timeout(within, connection.closed()).await.ok()?;
+    Some(match error {
         ConnectionError::ApplicationClosed(close) => Ended {
             code: Some(close.error_code.into_inner()),
             reason: String::from_utf8_lossy(&close.reason).into_owned(),
         },
         error => Ended { code: None, reason: error.to_string() },
-    }
+    })
 }
 
 /// A stream of the other side.

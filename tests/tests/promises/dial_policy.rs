@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use actor_runtime::{Address, BindError, DialPolicy, NodeBuilder, prelude::*};
+use actor_runtime::{Address, DialPolicy, NodeBuilder, prelude::*};
 use tests::{Fixture, Path, ProbeClient, Puppet, on_each_path, on_each_path_but};
 
 /// Calls what it is sent.
@@ -176,23 +176,11 @@ fn a_server_that_was_started_anew_at_the_address_is_another_one() {
         assert_eq!(keeper.add(1).await.unwrap(), 1);
         c.shutdown(Duration::from_secs(1)).await.unwrap();
         let node = fixture.another_node("c").seed(77).build().unwrap();
-        let c = bound_again(&node, &c.address()).await;
+        let c = ActorServer::bind_on(&node, c.address().to_string()).await.unwrap();
         c.register("p", puppet(fixture, 100)).unwrap();
         failed(keeper.add(1).await, "Stale NotDelivered");
         assert_eq!(probe.add(1).await.unwrap(), 101);
     });
-}
-
-/// A server at the address of one that was shut down. A shutdown does not wait for its port longer than its bound lets
-/// it: where the machine is slow, the port is free somewhat later.
-#[expect(clippy::disallowed_methods, reason = "it belongs to no node")]
-async fn bound_again(node: &Node, address: &Address) -> ActorServer {
-    loop {
-        match ActorServer::bind_on(node, address.to_string()).await {
-            Err(BindError::Taken { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
-            bound => return bound.unwrap(),
-        }
-    }
 }
 
 /// What says it is of the receiving node is looked for there, and nowhere else, wherever it says it is.

@@ -25,8 +25,9 @@ fn a_caller_waits_no_longer_than_its_deadline() {
             let queued = probe.add(1);
             let waits = async {
                 let failure = probe.add(10).timeout(Duration::from_secs(1)).await.unwrap_err();
-                let queued = "it was still queued behind a turn of Probe/exclusive";
-                fixture.check_out_of_time(&failure, Delivery::NotDelivered, queued);
+                assert_eq!(failure.kind(), FailureKind::DeadlineExceeded);
+                assert_eq!(failure.delivery(), Delivery::NotDelivered);
+                assert_eq!(failure.detail(), "it was still queued behind a turn of Probe/exclusive");
                 fixture.script.open("held");
             };
             let (queued, ()) = tokio::join!(queued, waits);

@@ -18,17 +18,15 @@ use std::{
 };
 
 use actor_runtime::{
-    ActorServer, Authority, Config, Delivery, Failure, FailureKind, FixedResolver, Node, Trust,
-    actor_service, service::Service,
+    ActorServer, Authority, Delivery, Failure, FailureKind, FixedResolver, Node, Trust, actor_service,
+    service::Service,
 };
 use futures::{FutureExt, StreamExt, future::join_all, stream};
 use serde::Serialize;
 use tests::{
-    PostClient, PostService, Window, Witness,
-    calm::Calm,
-    cluster, logged, member, node,
+    PostClient, PostService, Window, Witness, cluster, logged, node,
     process::{self, Server},
-    raw::{self, Incoming, Raw, closed, ended},
+    raw::{self, Incoming, Raw, ended},
     wire::{self, Frame, kind},
 };
 use tokio::{
@@ -84,31 +82,26 @@ impl Attacked {
         Raw::bound(&self.authority, self.at, "post").await
     }
 
-    /// The raw peer is told this code and reason, within so much time by the clock of the witness, and one line of the log
-    /// says so with its address.
+    /// The raw peer is told this code and reason, within so much time, and one line of the log says so with its address.
     async fn breaks_off(&self, raw: &Raw, code: u64, reason: &str, within: Duration) {
-        self.ends(&raw.endpoint, &raw.connection, code, reason, within).await;
-    }
-
-    /// The same, of a peer that has nothing but a connection.
-    async fn ends(
-        &self,
-        endpoint: &quinn::Endpoint,
-        connection: &quinn::Connection,
-        code: u64,
-        reason: &str,
-        within: Duration,
-    ) {
-        let told = self.witness.calm.within(within, closed(connection)).await;
-        let told = told.unwrap_or_else(|| panic!("not broken off within {within:?}"));
-        assert_eq!(told.code, Some(code), "{told:?}");
-        assert!(told.reason.contains(reason), "{told:?}");
-        one_line(endpoint, reason).await;
+        breaks_off(&raw.endpoint, &raw.connection, code, reason, within).await;
     }
 }
 
-/// By the clock of the witness.
 const SOON: Duration = Duration::from_secs(2);
+
+async fn breaks_off(
+    endpoint: &quinn::Endpoint,
+    connection: &quinn::Connection,
+    code: u64,
+    reason: &str,
+    within: Duration,
+) {
+    let told = ended(connection, within).await.unwrap_or_else(|| panic!("not broken off within {within:?}"));
+    assert_eq!(told.code, Some(code), "{told:?}");
+    assert!(told.reason.contains(reason), "{told:?}");
+    one_line(endpoint, reason).await;
+}
 
 /// One line of the log tells what was wrong with this peer.
 async fn one_line(endpoint: &quinn::Endpoint, cause: &str) {
@@ -157,7 +150,7 @@ async fn garbage_instead_of_a_hello() {
         let (endpoint, connection) = Raw::connect(&attacked.authority, attacked.at).await;
         let mut control = connection.open_uni().await.unwrap();
         control.write_all(&[&wire::varint(wire::stream::CONTROL), bytes].concat()).await.unwrap();
-        attacked.ends(&endpoint, &connection, 1, reason, SOON).await;
+        breaks_off(&endpoint, &connection, 1, reason, SOON).await;
     }
     attacked.unharmed().await;
 }
@@ -172,7 +165,7 @@ async fn calls_before_the_hello() {
             break;
         }
     }
-    attacked.ends(&endpoint, &connection, 3, "did not introduce itself", Duration::from_secs(7)).await;
+    breaks_off(&endpoint, &connection, 3, "did not introduce itself", Duration::from_secs(7)).await;
     attacked.unharmed().await;
 }
 
@@ -180,7 +173,7 @@ async fn connects_and_says_nothing() {
     let attacked = Attacked::new().await;
     let begun = Instant::now();
     let (endpoint, connection) = Raw::connect(&attacked.authority, attacked.at).await;
-    attacked.ends(&endpoint, &connection, 3, "did not introduce itself", Duration::from_secs(7)).await;
+    breaks_off(&endpoint, &connection, 3, "did not introduce itself", Duration::from_secs(7)).await;
     assert!(begun.elapsed() >= Duration::from_secs(5), "{:?}", begun.elapsed());
     attacked.unharmed().await;
 }
@@ -191,7 +184,7 @@ async fn stops_in_the_middle_of_a_hello() {
     let mut control = connection.open_uni().await.unwrap();
     let hello = wire::hello(1, 1).encode();
     control.write_all(&[&wire::varint(wire::stream::CONTROL), &hello[..20]].concat()).await.unwrap();
-    attacked.ends(&endpoint, &connection, 3, "did not introduce itself", Duration::from_secs(7)).await;
+    breaks_off(&endpoint, &connection, 3, "did not introduce itself", Duration::from_secs(7)).await;
     attacked.unharmed().await;
 }
 
@@ -705,7 +698,7 @@ async fn never_reads(what: &str, bytes: u64, bound: u64) {
     let program = Path::new(env!("CARGO_BIN_EXE_faults"));
     let mut server = Server::start(program, &authority, &process::identity(&authority), "127.0.0.1:0");
     let at: SocketAddr = server.address().parse().unwrap();
-    let witness = Witness::of(server.id(), &authority, &at.to_string()).await;
+    let witness = Witness::start(&authority, &at.to_string()).await;
     let before = server.resident();
     let identity = authority.issue(["actor://test/raw"]).unwrap();
     let mut narrow = raw::transport();
@@ -719,10 +712,10 @@ async fn never_reads(what: &str, bytes: u64, bound: u64) {
     let (mut credit, mut most, mut calls) = (1023, 0, 0);
     while calls < 5000 {
         if credit == 0 {
-            let told = witness.calm.within(SOON, async {
+            let told = timeout(SOON, async {
                 if what == "long" { lane.next(kind::CREDIT).await } else { std::future::pending().await }
             });
-            let Some(Some(told)) = told.await else { break };
+            let Ok(Some(told)) = told.await else { break };
             credit += told.number(5).unwrap();
         }
         credit -= 1;
@@ -734,10 +727,9 @@ async fn never_reads(what: &str, bytes: u64, bound: u64) {
     let grown = most.max(server.resident()).saturating_sub(before) / (1024 * 1024);
     println!("{what} replies that nobody reads: {calls} calls, {grown} MiB");
     assert!(grown < bound, "{grown} MiB");
-    let calm = witness.calm.clone();
     witness.served(Duration::from_millis(1500)).await;
     // It does not wait for ever either.
-    let told = calm.within(Duration::from_secs(15), closed(&raw.connection)).await.unwrap();
+    let told = raw.ended(Duration::from_secs(15)).await.unwrap();
     assert!(told.reason.contains("does not read"), "{told:?}");
     assert!(server.ended().is_none());
 }
@@ -756,9 +748,7 @@ impl Hostile {
         let authority = cluster();
         let identity = authority.issue(["actor://test/hostile", "127.0.0.1"]).unwrap();
         let endpoint = raw::listener(&authority, &identity);
-        // How soon a silent connection is lost is not for these tests: a raw peer may be kept waiting for a processor.
-        let config = Config { idle_timeout: Duration::from_secs(20), ..Config::default() };
-        let node = Node::builder().trust(member(&authority, "victim")).config(config).build().unwrap();
+        let node = node(&authority, "victim");
         Self { at: endpoint.local_addr().unwrap(), endpoint, node, authority }
     }
 
@@ -790,12 +780,11 @@ impl Hostile {
 
 async fn a_server_that_says_garbage_or_nothing() {
     let hostile = Hostile::new();
-    let calm = Calm::start(&hostile.authority).await;
     let garbage = async {
         let connection = hostile.connection().await;
         let mut control = connection.open_uni().await.unwrap();
         control.write_all(b"\x01HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
-        calm.within(SOON, closed(&connection)).await.unwrap()
+        ended(&connection, SOON).await.unwrap()
     };
     let (told, failure) = tokio::join!(garbage, hostile.call());
     assert_eq!(told.code, Some(1), "{told:?}");
@@ -804,11 +793,12 @@ async fn a_server_that_says_garbage_or_nothing() {
     assert!(failure.detail().contains("longer than"), "{failure}");
     assert!(failure.detail().contains(&hostile.at.to_string()), "{failure}");
 
-    let both = async { tokio::join!(hostile.connection(), hostile.call()) };
-    let (_silent, failure) = calm.within(Duration::from_secs(7), both).await.expect("it is not waited for");
+    let begun = Instant::now();
+    let (_silent, failure) = tokio::join!(hostile.connection(), hostile.call());
     let failure = failure.unwrap_err();
     assert_eq!((failure.kind(), failure.delivery()), (FailureKind::Unreachable, Delivery::NotDelivered));
     assert!(failure.detail().contains("did not introduce itself"), "{failure}");
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
     hostile.unharmed().await;
 }
 
