@@ -11,5 +11,5 @@ pub(crate) mod loopback;
 pub(crate) mod quic;
 mod signal;
 
-pub(crate) use link::{Accept, Binding, Differences, Link, Outgoing, Relay, Reroute};
+pub(crate) use link::{Accept, Binding, Carry, Differences, Link, Outgoing, Relay, Reroute};
 pub(crate) use links::{Links, unreachable};

@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "what a test needs may panic as the test may")]
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
 
-use actor_runtime::{ActorServer, Authority, FixedResolver, Node};
+use actor_runtime::{ActorServer, Authority, FixedResolver, Node, actor_service};
 use futures::future::join_all;
 use tests::{PostClient, Window, cluster, node};
 
@@ -125,6 +125,56 @@ async fn callers_of_whom_one_computes(busy_before: bool) {
     }
     callers.join().unwrap();
     assert_eq!(seen.add(0).await.unwrap(), 200);
+}
+
+/// Keeps its thread until it is let go.
+#[actor_service]
+trait Keeper {
+    async fn keep(&self);
+}
+
+struct KeepsItsThread {
+    has: mpsc::Sender<()>,
+    let_go: Mutex<mpsc::Receiver<()>>,
+}
+
+#[actor_service]
+impl Keeper for KeepsItsThread {
+    async fn keep(&self) {
+        let _ = self.has.send(());
+        let _ = self.let_go.lock().unwrap().recv();
+    }
+}
+
+/// A call that is alone is sent by its caller, and a reply by its actor: neither needs the network thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_leaves_while_the_network_thread_is_busy() {
+    let authority = cluster();
+    let server = server(&authority, "server").await;
+    let observer = node(&authority, "observer");
+    let seen = client(&observer, server.address());
+    let caller = node(&authority, "client");
+    let post = client(&caller, server.address());
+    tokio::try_join!(seen.echo(1), post.echo(1)).unwrap();
+
+    let (has, is_kept) = mpsc::channel();
+    let (let_go, waits) = mpsc::channel();
+    let own = ActorServer::bind_on(&caller, "127.0.0.1:0").await.unwrap();
+    let keeper = KeepsItsThread { has, let_go: Mutex::new(waits) };
+    own.registration("keeper", keeper).inline().register().unwrap();
+    let keeper = KeeperClient::on(&caller, &FixedResolver::new([("keeper", own.address())]), "keeper");
+    let keeping = caller.spawn(async move { keeper.keep().await });
+    tokio::task::spawn_blocking(move || is_kept.recv()).await.unwrap().unwrap();
+
+    let mut call = std::pin::pin!(post.add(1));
+    assert!(futures::poll!(&mut call).is_pending());
+    let begun = Instant::now();
+    while seen.add(0).await.unwrap() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(1), "the call waits for the network thread");
+    }
+    drop(let_go);
+    keeping.await.unwrap().unwrap();
+    assert_eq!(call.await.unwrap(), 1);
 }
 
 /// Two servers that call each other over the connection that the first one made; the other's client.

@@ -208,6 +208,11 @@ impl<C, I> Machine<C, I> {
         self.calling.calls.values().map(|call| &call.keep)
     }
 
+    /// Whether no more than one call has been made and not ended.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.calling.calls.len() <= 1
+    }
+
     /// Takes back those of the calls that wait for credit that are not wanted any more: nothing of them was sent.
     pub(crate) fn take_back(&mut self, unwanted: impl Fn(&C) -> bool) -> Vec<C> {
         let waits = |ours: &Ours<C>| matches!(ours.state, State::Queued(..)) && unwanted(&ours.keep);

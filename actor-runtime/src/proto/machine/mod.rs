@@ -49,7 +49,7 @@ pub(crate) use calling::{NewCall, RefusedCall};
 pub(crate) use credit::Account;
 use numbered::Numbered;
 pub(crate) use order::Order;
-pub(crate) use outbox::{Abort, Body, Closing, Outbox, Ready, StreamWork, Weight};
+pub(crate) use outbox::{Abort, Body, Closing, Outbox, Ready, StreamWork, Weight, Woken};
 use serving::Serving;
 pub(crate) use streaming::StreamRoom;
 use streaming::Streams;

@@ -206,9 +206,19 @@ impl Outbox {
 
     /// Who is to be woken for what was put in since.
     pub(crate) fn woken(&mut self) -> Woken {
-        let Ready { control, lane, streams } = self.filled();
+        let filled = self.filled();
+        self.take_parked(filled)
+    }
+
+    /// The same, without who takes the lane.
+    pub(crate) fn woken_beside_lane(&mut self) -> Woken {
+        let filled = self.filled();
+        self.take_parked(Ready { lane: false, ..filled })
+    }
+
+    fn take_parked(&mut self, ready: Ready) -> Woken {
         let mut take = |ready: bool, at: usize| if ready { self.parked[at].take() } else { None };
-        Woken([take(control, CONTROL), take(lane, LANE), take(streams, STREAMS)])
+        Woken([take(ready.control, CONTROL), take(ready.lane, LANE), take(ready.streams, STREAMS)])
     }
 
     pub(crate) fn lane_len(&self) -> usize {

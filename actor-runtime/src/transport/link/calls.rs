@@ -136,7 +136,7 @@ impl Binding {
         let deadline = head.deadline;
         let mut sent =
             Sent { number: 0, call: call.clone(), tried: tried.take(), client, binding: self.clone() };
-        let (taken, watch) = self.link.sending(|machine| {
+        let ((taken, watch), leaves) = self.link.sending(|machine| {
             if head.now && !machine.has_room(self.target) {
                 let refused = RefusedCall { keep: sent, failure: self.no_room() };
                 return (Err(refused), !machine.set_watched(true));
@@ -155,7 +155,7 @@ impl Binding {
         if let Some(stream) = stream {
             call.put_stream(stream);
         }
-        match taken {
+        let sent = match taken {
             Ok(number) => {
                 let far = Far { link: self.link.clone(), call: number };
                 if !call.sent(far) {
@@ -172,7 +172,10 @@ impl Binding {
                 drop(keep);
                 Err(Refused { call, failure })
             }
-        }
+        };
+        // Last: it may be sent from here.
+        self.link.leave(leaves);
+        sent
     }
 }
 

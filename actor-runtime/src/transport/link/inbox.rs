@@ -53,9 +53,10 @@ impl Link {
         false
     }
 
-    /// A call goes to an actor that is woken once for many; a reply to a caller of its own.
+    /// A reply goes to a caller of its own; calls go to an actor that is woken once for many, but so many would keep the
+    /// network from other connections.
     fn is_worth_a_relay(&self, frames: &RawFrames) -> bool {
-        let enough = if frames.begin_with_a_reply() { 4 } else { 24 };
+        let enough = if frames.begin_with_a_reply() { 4 } else { 256 };
         frames.count() >= enough && !self.inline.load(Ordering::Relaxed)
     }
 
@@ -196,14 +197,14 @@ mod tests {
         let link = link(&node);
         assert!(!link.lane_came(&mut frames(1, 2)), "a few are read at once");
         assert_eq!(known(&link), 2);
-        assert!(link.lane_came(&mut frames(3, 100)));
-        assert!(link.lane_came(&mut frames(103, 1)));
+        assert!(link.lane_came(&mut frames(3, 300)));
+        assert!(link.lane_came(&mut frames(303, 1)));
         assert_eq!(known(&link), 2);
-        while known(&link) < 103 {
+        while known(&link) < 303 {
             tokio::task::yield_now().await;
         }
-        assert!(!link.lane_came(&mut frames(104, 1)), "the relay is through");
-        assert_eq!(known(&link), 104);
+        assert!(!link.lane_came(&mut frames(304, 1)), "the relay is through");
+        assert_eq!(known(&link), 304);
     }
 
     #[tokio::test]
@@ -224,18 +225,18 @@ mod tests {
         let (node, link) = runtime.block_on(async {
             let node = Node::builder().build().unwrap();
             let link = link(&node);
-            assert!(link.lane_came(&mut frames(1, 100)));
+            assert!(link.lane_came(&mut frames(1, 300)));
             // The relay reads it, and is behind this task then.
-            while known(&link) < 100 {
+            while known(&link) < 300 {
                 behind_others().await;
             }
             (node, link)
         });
-        link.lane_came(&mut frames(101, 1));
+        link.lane_came(&mut frames(301, 1));
         drop(runtime);
-        assert_eq!(known(&link), 101);
-        assert!(!link.lane_came(&mut frames(102, 100)));
-        assert_eq!(known(&link), 201);
+        assert_eq!(known(&link), 301);
+        assert!(!link.lane_came(&mut frames(302, 300)));
+        assert_eq!(known(&link), 601);
         drop(node);
     }
 
@@ -243,9 +244,9 @@ mod tests {
     async fn what_came_before_the_end_is_read_though_the_relay_has_not_got_to_it() {
         let node = Node::builder().build().unwrap();
         let link = link(&node);
-        assert!(link.lane_came(&mut frames(1, 100)));
+        assert!(link.lane_came(&mut frames(1, 300)));
         link.read_all();
-        assert_eq!(known(&link), 100);
+        assert_eq!(known(&link), 300);
     }
 
     /// Runs it on a thread of its own; it does not wait for what this thread holds.
@@ -266,7 +267,7 @@ mod tests {
         let node = Node::builder().build().unwrap();
         let link = link(&node);
         let telling = lock(&link.arriving);
-        assert!(link.lane_came(&mut frames(1, 100)));
+        assert!(link.lane_came(&mut frames(1, 300)));
         goes_on(move || node.links().close("its node was dropped"));
         drop(telling);
     }
@@ -277,7 +278,7 @@ mod tests {
         let (node, link) = runtime.block_on(async {
             let node = Node::builder().build().unwrap();
             let link = link(&node);
-            assert!(link.lane_came(&mut frames(1, 100)));
+            assert!(link.lane_came(&mut frames(1, 300)));
             (node, link)
         });
         // Somebody tells of another frame, and is held up where it is told.
@@ -287,7 +288,7 @@ mod tests {
                 let link = link.clone();
                 move || {
                     let bind =
-                        Bind { target: 101, namespace: "default".into(), name: "b".into(), actor: None };
+                        Bind { target: 301, namespace: "default".into(), name: "b".into(), actor: None };
                     link.lane(&mut vec![Frame::Bind(bind)]);
                 }
             })
@@ -298,7 +299,7 @@ mod tests {
         goes_on(move || drop(runtime));
         drop(held);
         telling.join().unwrap();
-        assert_eq!(known(&link), 101);
+        assert_eq!(known(&link), 301);
         drop(node);
     }
 }

@@ -12,17 +12,14 @@ mod ending;
 mod inbox;
 mod relay;
 mod schemas;
+mod sending;
 mod served;
 mod streams;
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::Waker,
+    sync::{Arc, OnceLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -31,13 +28,13 @@ use tokio::{sync::Notify, time::Instant};
 pub(crate) use calls::{Binding, Outgoing, Reroute};
 pub(crate) use relay::Relay;
 pub(crate) use schemas::Differences;
+pub(crate) use sending::Carry;
 pub(crate) use served::Accept;
 
 use super::signal::Signal;
 use crate::{
     actor_id::{ActorId, NodeId},
     call::Failure,
-    cork::Flush,
     names::Address,
     node::{Node, WeakNode},
     proto::{Frame, Grants, Hello, Machine, Settings, VERSIONS},
@@ -82,6 +79,8 @@ pub(crate) struct Link {
     peer: OnceLock<Introduced>,
     identity: Option<Peer>,
     this: Weak<Self>,
+    /// What writes the lane on any thread, where there is such.
+    carrier: OnceLock<Arc<dyn Carry>>,
 }
 
 /// Memory for what arrives, to be used again.
@@ -124,9 +123,6 @@ pub(crate) struct Introduced {
     pub(crate) node: NodeId,
     pub(crate) address: Option<Address>,
 }
-
-/// So much waits for nothing else.
-const BURST: usize = 8 * 1024;
 
 /// How long a peer has for the handshake.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -173,6 +169,7 @@ impl Link {
             peer: OnceLock::new(),
             identity,
             this: this.clone(),
+            carrier: OnceLock::new(),
         })
     }
 
@@ -243,32 +240,6 @@ impl Link {
         self.carried.set(false);
     }
 
-    /// Looks at the machine, and wakes who carries what came into the outbox.
-    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Wire) -> T) -> T {
-        let mut machine = lock(&self.machine);
-        let result = act(&mut machine);
-        let (woken, writers) = (machine.out.woken(), machine.take_woken());
-        drop(machine);
-        woken.wake();
-        if !writers.is_empty() {
-            writers.into_iter().for_each(Waker::wake);
-        }
-        result
-    }
-
-    /// As [`with`](Self::with), for what may leave a little later with other things of its kind.
-    pub(super) fn sending<T>(&self, act: impl FnOnce(&mut Wire) -> T) -> T {
-        let mut machine = lock(&self.machine);
-        let result = act(&mut machine);
-        if self.burst.load(Ordering::Relaxed) && machine.out.lane_len() < BURST {
-            return result;
-        }
-        let woken = machine.out.woken();
-        drop(machine);
-        woken.wake();
-        result
-    }
-
     /// Looks at the machine without putting anything into the outbox.
     pub(super) fn look<T>(&self, look: impl FnOnce(&mut Wire) -> T) -> T {
         look(&mut lock(&self.machine))
@@ -281,13 +252,6 @@ impl Link {
 
     fn now(&self) -> std::time::Instant {
         crate::node::clock::now().into_std()
-    }
-}
-
-impl Flush for Link {
-    fn flush(&self) {
-        self.burst.store(false, Ordering::Relaxed);
-        self.with(|_| ());
     }
 }
 

@@ -1,7 +1,8 @@
 //! What carries a link's bytes over one connection.
 //!
-//! Two tasks write (control, lane), one sees to streams of their own and to the end, one takes streams and reads each
-//! in a task of its own, one waits for the connection to end. When it has, all of them end.
+//! One task writes the control stream, one lends the lane's to the [pump](super::pump) and sees that the other side reads it, one
+//! sees to streams of their own and to the end, one takes streams and reads each in a task of its own, one waits for the
+//! connection to end. When it has, all of them end.
 
 use std::{
     collections::HashMap,
@@ -19,7 +20,7 @@ use tokio::runtime::Handle;
 use super::{
     config, failures,
     read::read,
-    write::{Leaving, send, write},
+    write::{ConnectionPump, Leaving, control, lane, send},
 };
 use crate::{
     call::FailureKind,
@@ -55,7 +56,13 @@ pub(super) struct Driver {
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Carries the link's bytes from now on.
-pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, idle: Duration) {
+pub(super) fn start(
+    handle: &Handle,
+    link: &Arc<Link>,
+    connection: Connection,
+    pump: Option<Arc<ConnectionPump>>,
+    idle: Duration,
+) {
     let driver = Arc::new(Driver {
         handle: handle.clone(),
         link: link.clone(),
@@ -72,15 +79,15 @@ pub(super) fn start(handle: &Handle, link: &Arc<Link>, connection: Connection, i
     });
     let cut_off = CutOff(link.clone());
     drop(task::spawn(handle, async move {
-        driver.run(idle).await;
+        driver.run(pump, idle).await;
         drop(cut_off);
     }));
 }
 
 impl Driver {
-    async fn run(self: Arc<Self>, idle: Duration) {
-        let control = self.spawn(write(self.clone(), StreamKind::Control));
-        let lane = self.spawn(write(self.clone(), StreamKind::Lane));
+    async fn run(self: Arc<Self>, pump: Option<Arc<ConnectionPump>>, idle: Duration) {
+        let control = self.spawn(control(self.clone()));
+        let lane = self.spawn(lane(self.clone(), pump));
         let streams = self.spawn(self.clone().streams(control, lane));
         let taking = self.spawn(self.clone().take_streams());
         let _until_the_end = (streams.abort_on_drop(), taking.abort_on_drop());

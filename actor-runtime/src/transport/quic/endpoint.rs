@@ -14,7 +14,10 @@ use quinn::{AsyncUdpSocket, Endpoint, Incoming, Runtime, ServerConfig};
 use rustls::pki_types::CertificateDer;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{Place, config, drive, failures};
+use super::{
+    Place, config, drive, failures,
+    runtime::{NetworkRuntime, begun},
+};
 use crate::{
     call::{Delivery, Failure, FailureKind},
     names::Address,
@@ -125,14 +128,13 @@ impl Endpoints {
             .client(network, node, at.ip())
             .map_err(|error| unreachable(format!("no socket to reach {address} from: {error}")))?;
         let far = address.to_string();
-        let connecting = endpoint
-            .connect_with(client, at, &name.to_str())
-            .map_err(|error| failures::connect(&far, &error))?;
+        let (connecting, pump) = begun(|| endpoint.connect_with(client, at, &name.to_str()));
+        let connecting = connecting.map_err(|error| failures::connect(&far, &error))?;
         let connection =
             connecting.await.map_err(|error| failures::dial(&far, &error, node.config().idle_timeout))?;
         let peer = identify(network, &connection).map_err(denied)?;
         let link = Link::new(node, far, Some(peer));
-        drive::start(&network.handle, &link, connection, node.config().idle_timeout);
+        drive::start(&network.handle, &link, connection, pump, node.config().idle_timeout);
         Ok(link)
     }
 
@@ -176,7 +178,7 @@ impl Endpoints {
     ) -> io::Result<(Endpoint, Weak<dyn AsyncUdpSocket>)> {
         #[cfg(not(feature = "testing"))]
         let _ = node;
-        let runtime = Arc::new(quinn::TokioRuntime);
+        let runtime = Arc::new(NetworkRuntime(network.handle.clone()));
         #[cfg(feature = "testing")]
         if let Some((net, host)) = &self.simulated {
             let mut seed = [0; 32];
@@ -272,13 +274,14 @@ async fn accept(network: Place, node: WeakNode, endpoint: Endpoint, mut stop: wa
 }
 
 async fn welcome(network: &Place, node: &Node, incoming: Incoming) -> Result<(), String> {
-    let connection = incoming.await.map_err(|error| error.to_string())?;
+    let (accepted, pump) = begun(|| incoming.accept());
+    let connection = accepted.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())?;
     let peer = identify(network, &connection).map_err(|error| error.to_string())?;
     let link = Link::new(node, connection.remote_address().to_string(), Some(peer));
     let chain = chain(&connection);
     // First: it may end at once, and then it is to be forgotten again.
     node.links().accepted(link.clone());
-    drive::start(&network.handle, &link, connection, node.config().idle_timeout);
+    drive::start(&network.handle, &link, connection, pump, node.config().idle_timeout);
     drop(task::spawn(&network.handle, lead_back(network.trust.clone(), node.downgrade(), link, chain)));
     Ok(())
 }

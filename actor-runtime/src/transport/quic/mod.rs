@@ -6,8 +6,9 @@
 //!                                           └─ bodies:  a stream each
 //! ```
 //!
-//! Everything of quinn is made and used on the network thread. Callers and actors put frames into a link's outbox and
-//! wake its writer, once for all that comes together; the reader hands over what arrived together at once.
+//! Everything of quinn is made on the network thread, which receives, keeps the time, and reads. Callers and actors put frames
+//! into a link's outbox; they, or the network thread, have the connection's [pump](pump) send what comes together. The
+//! reader hands over what arrived together at once.
 
 mod alarm;
 mod config;
@@ -15,7 +16,9 @@ mod drive;
 mod endpoint;
 mod failures;
 mod ids;
+mod pump;
 mod read;
+mod runtime;
 mod write;
 
 use std::{

@@ -1,7 +1,7 @@
 //! Writing: the control stream, the lane, and bodies on streams of their own.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
@@ -9,41 +9,183 @@ use std::{
 use bytes::Bytes;
 use quinn::SendStream;
 
-use super::{NOT_NEEDED, config, drive::Driver};
+use super::{
+    NOT_NEEDED, config,
+    drive::Driver,
+    pump::{Lane, Pump},
+};
 use crate::{
     node::clock,
     proto::{StreamKind, Weight},
-    transport::Link,
+    transport::{Carry, Link, signal::Signal},
 };
 
-/// Writes the control stream or the lane, all that there is at once.
-pub(super) async fn write(driver: Arc<Driver>, kind: StreamKind) {
-    let Some(mut stream) = open(&driver).await else { return };
-    let priority = i32::from(kind == StreamKind::Control);
-    // Ahead of bodies; an error says that the stream is closed, and so will the next write.
-    let _ = stream.set_priority(1 + priority);
-    if !write_all(&driver, &mut stream, &mut [kind.encode()]).await {
-        return;
-    }
+/// Writes the control stream, all that there is at once.
+pub(super) async fn control(driver: Arc<Driver>) {
+    let Some(mut stream) = begin(&driver, StreamKind::Control).await else { return };
     let link = &driver.link;
-    let next = |cx: &mut Context<'_>| match kind {
-        StreamKind::Control => link.poll_control(cx),
-        _ => link.poll_lane(cx),
+    if write_on(&driver, &mut stream, |cx| link.poll_control(cx)).await {
+        finish(stream).await;
+    }
+}
+
+/// Writes the lane: by the pump, from wherever something is put out, until the end.
+pub(super) async fn lane(driver: Arc<Driver>, pump: Option<Arc<ConnectionPump>>) {
+    let Some(stream) = begin(&driver, StreamKind::Lane).await else { return };
+    let mut stream = match pump {
+        Some(pump) => match pumped(&driver, &pump, stream).await {
+            Some(stream) => stream,
+            None => return,
+        },
+        None => stream,
     };
+    let link = &driver.link;
+    if write_on(&driver, &mut stream, |cx| link.poll_lane(cx)).await {
+        finish(stream).await;
+    }
+}
+
+/// Has the pump write the lane until the stream is to be finished, and gives it back then; none if it is closed.
+async fn pumped(driver: &Arc<Driver>, pump: &Arc<ConnectionPump>, stream: SendStream) -> Option<SendStream> {
+    let flow = Arc::new(Signal::new(Flow::Open));
+    pump.give_lane(LaneStream {
+        driver: driver.clone(),
+        stream,
+        rest: Bytes::new(),
+        flow: flow.clone(),
+        last: Flow::Open,
+    });
+    let lent = Lent(pump);
+    driver.link.carried_by(pump.clone());
+    let watch = async {
+        while flow.wait_for(|flow| *flow != Flow::Open).await == Flow::Blocked {
+            let before = driver.written.load(Ordering::Relaxed);
+            tokio::select! {
+                biased;
+                _ = flow.wait_for(|flow| *flow != Flow::Blocked) => {}
+                () = clock::sleep_until(clock::now() + config::STREAM_PATIENCE) => {
+                    if driver.check_read(before).is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = driver.finish.wait_for(|finish| *finish) => {}
+        () = watch => return None,
+    }
+    let LaneStream { mut stream, rest, .. } = lent.0.take_lane()?;
+    let written = rest.is_empty() || write_all(driver, &mut stream, &mut [rest]).await;
+    written.then_some(stream)
+}
+
+/// However the task ends, the pump lets go of the stream.
+struct Lent<'a>(&'a Arc<ConnectionPump>);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        drop(self.0.take_lane());
+    }
+}
+
+/// What drives a connection, and writes its lane.
+pub(super) type ConnectionPump = Pump<LaneStream>;
+
+impl Carry for ConnectionPump {
+    fn carry(self: Arc<Self>) -> bool {
+        Self::carry(&self)
+    }
+}
+
+/// The lane's stream, for the pump.
+pub(super) struct LaneStream {
+    driver: Arc<Driver>,
+    stream: SendStream,
+    /// What the stream has not taken yet.
+    rest: Bytes,
+    /// For who waits that the other side reads.
+    flow: Arc<Signal<Flow>>,
+    /// What was told last.
+    last: Flow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Open,
+    /// The stream takes no more until the other side has read some.
+    Blocked,
+    Closed,
+}
+
+/// What comes in while the lane is written is written too, but not for ever.
+const TAKES: u32 = 4;
+
+impl Lane for LaneStream {
+    fn write(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..TAKES {
+            if self.rest.is_empty() {
+                match self.driver.link.poll_lane(cx) {
+                    Poll::Ready(bytes) => self.rest = bytes,
+                    Poll::Pending => return self.tell(Flow::Open),
+                }
+            }
+            let mut chunks = [std::mem::take(&mut self.rest)];
+            let written = std::pin::pin!(self.stream.write_chunks(&mut chunks)).poll(cx);
+            let [rest] = chunks;
+            self.rest = rest;
+            match written {
+                Poll::Ready(Ok(_)) => drop(self.driver.written.fetch_add(1, Ordering::Relaxed)),
+                Poll::Ready(Err(_)) => return self.tell(Flow::Closed),
+                Poll::Pending => return self.tell(Flow::Blocked),
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+}
+
+impl LaneStream {
+    fn tell(&mut self, flow: Flow) {
+        if self.last != flow {
+            self.last = flow;
+            self.flow.set(flow);
+        }
+    }
+}
+
+/// A stream of the control frames or the lane, ahead of bodies.
+async fn begin(driver: &Driver, kind: StreamKind) -> Option<SendStream> {
+    let mut stream = open(driver).await?;
+    let priority = i32::from(kind == StreamKind::Control);
+    // An error says that the stream is closed, and so will the next write.
+    let _ = stream.set_priority(1 + priority);
+    write_all(driver, &mut stream, &mut [kind.encode()]).await.then_some(stream)
+}
+
+/// Writes what there is until the stream is to be finished. False if it is closed.
+async fn write_on(
+    driver: &Driver,
+    stream: &mut SendStream,
+    mut next: impl FnMut(&mut Context<'_>) -> Poll<Bytes>,
+) -> bool {
     loop {
         let bytes = match poll_fn(|cx| Poll::Ready(next(cx))).await {
             Poll::Ready(bytes) => bytes,
-            Poll::Pending if driver.finish.get() => break,
+            Poll::Pending if driver.finish.get() => return true,
             Poll::Pending => tokio::select! {
                 biased;
-                bytes = poll_fn(next) => bytes,
+                bytes = poll_fn(&mut next) => bytes,
                 _ = driver.finish.wait_for(|finish| *finish) => continue,
             },
         };
-        if !write_all(&driver, &mut stream, &mut [bytes]).await {
-            return;
+        if !write_all(driver, stream, &mut [bytes]).await {
+            return false;
         }
     }
+}
+
+async fn finish(mut stream: SendStream) {
     if stream.finish().is_ok() {
         // Until the other side has it all.
         let _ = stream.stopped().await;
