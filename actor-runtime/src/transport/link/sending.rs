@@ -11,7 +11,7 @@
 //! batch costs; a large one is encrypted by the network thread while callers and actors go on.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     task::Waker,
 };
 
@@ -79,7 +79,7 @@ impl Link {
     }
 
     /// What writes the lane from now on, whoever has put something into it.
-    pub(crate) fn carried_by(&self, carrier: Arc<dyn Carry>) {
+    pub(crate) fn carried_by(&self, carrier: Weak<dyn Carry>) {
         // There is one for each connection.
         let _ = self.carrier.set(carrier);
     }
@@ -88,18 +88,18 @@ impl Link {
     fn carry(&self) {
         let mut machine = lock(&self.machine);
         let few = (1..=OWN).contains(&machine.out.lane_len());
-        let carrier = self.carrier.get().filter(|_| few);
+        let carrier = if few { self.carrier.get().and_then(Weak::upgrade) } else { None };
         let woken = if carrier.is_some() { machine.out.woken_beside_lane() } else { machine.out.woken() };
         let writers = machine.take_woken();
         drop(machine);
         woken.wake();
-        writers.into_iter().for_each(Waker::wake);
         if let Some(carrier) = carrier
-            && !carrier.clone().carry()
+            && !carrier.carry()
         {
             // Whoever writes it now parks a waker of his own.
             self.with(|_| ());
         }
+        writers.into_iter().for_each(Waker::wake);
     }
 }
 

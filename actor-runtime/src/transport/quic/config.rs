@@ -51,11 +51,12 @@ fn transport(config: &Config, keep_alive: bool) -> Arc<TransportConfig> {
 /// A peer is asked to acknowledge with what it sends anyway. quinn's default is a packet of its own after every second one:
 /// between callers and actors that was every second packet of all, and each wakes a thread of the other side.
 ///
-/// Packets that are missing are still told at once.
+/// Packets that are missing are still told at once. A sender whose congestion window is smaller than the threshold, as after
+/// losses, waits for the delay each time: so it is no larger than what small calls gain from.
 fn acknowledgements() -> AckFrequencyConfig {
     let mut acknowledgements = AckFrequencyConfig::default();
     acknowledgements
-        .ack_eliciting_threshold(VarInt::from_u32(100))
+        .ack_eliciting_threshold(VarInt::from_u32(40))
         // Shorter ones have timers rung for every few calls: with 1 ms a call alone takes a quarter longer.
         .max_ack_delay(Some(Duration::from_millis(5)));
     acknowledgements

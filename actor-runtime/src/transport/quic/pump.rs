@@ -27,7 +27,7 @@ use std::{
 use tokio::runtime::Handle;
 
 use crate::{
-    panics::text_of,
+    panics::{discard, text_of},
     sync::{AtomicU8, Mutex, Ordering, lock, park},
 };
 
@@ -107,6 +107,9 @@ impl<L: Lane> Pump<L> {
     /// lane.
     pub(super) fn carry(self: &Arc<Self>) -> bool {
         let mut state = self.state.load(Ordering::Acquire);
+        // Timers that are made and set, and the clock, are the network's. Before the turn is taken: a thread that is ending
+        // cannot enter anything.
+        let _entered = self.handle.as_ref().map(Handle::enter);
         loop {
             if state & ENDED != 0 || state & CARRIES == 0 {
                 return false;
@@ -119,8 +122,6 @@ impl<L: Lane> Pump<L> {
                 Err(now) => state = now,
             }
         }
-        // Timers that are made and set, and the clock, are the network's.
-        let _entered = self.handle.as_ref().map(Handle::enter);
         self.turn(ROUNDS);
         true
     }
@@ -147,14 +148,26 @@ impl<L: Lane> Pump<L> {
     /// Goes round for so long as there are marks, but no more than so often. Only for who has set [`RUNNING`].
     fn turn(self: &Arc<Self>, rounds: u32) {
         let waker = Waker::from(self.clone());
-        let mut cx = Context::from_waker(&waker);
-        for round in 1.. {
-            if self.round(&mut cx).is_ready() {
-                return self.end();
+        let turned = catch_unwind(AssertUnwindSafe(|| {
+            let mut cx = Context::from_waker(&waker);
+            for round in 1.. {
+                if self.round(&mut cx).is_ready() {
+                    return self.end();
+                }
+                if self.give_back(round >= rounds) {
+                    return;
+                }
             }
-            if self.give_back(round >= rounds) {
-                return;
-            }
+        }));
+        if let Err(panic) = turned {
+            // First: nobody would ever have the turn again.
+            self.end();
+            let message = text_of(&*panic);
+            discard(panic);
+            let told = catch_unwind(|| {
+                tracing::error!(%message, "what drives a connection panicked; the connection is lost");
+            });
+            discard(told);
         }
     }
 
@@ -163,20 +176,14 @@ impl<L: Lane> Pump<L> {
         let Some(work) = &mut *slot else { return Poll::Ready(()) };
         // A mark that comes after this is for the next round, also if it is for what this one does.
         let marks = self.state.fetch_and(!LANE, Ordering::AcqRel);
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            if marks & LANE != 0
-                && let Some(lane) = &mut work.lane
-            {
-                lane.write(&mut Context::from_waker(&self.lane));
-            }
-            // What was written has marked it too.
-            self.state.fetch_and(!DRIVE, Ordering::AcqRel);
-            work.driver.as_mut().poll(cx)
-        }));
-        polled.unwrap_or_else(|panic| {
-            tracing::error!(panic = %text_of(&*panic), "what drives a connection panicked; the connection is lost");
-            Poll::Ready(())
-        })
+        if marks & LANE != 0
+            && let Some(lane) = &mut work.lane
+        {
+            lane.write(&mut Context::from_waker(&self.lane));
+        }
+        // What was written has marked it too.
+        self.state.fetch_and(!DRIVE, Ordering::AcqRel);
+        work.driver.as_mut().poll(cx)
     }
 
     /// Gives the turn back. False if there is more to be done; if that is to be left, the task does it.
@@ -223,11 +230,10 @@ impl<L: Lane> Pump<L> {
         }
     }
 
-    /// Nothing is driven any more. Waits for a turn that is under way.
+    /// Nothing is driven any more. The work is left to the task: to drop it may panic where quinn has, and it has the last of
+    /// the socket, which is to be closed on the network thread.
     fn end(&self) {
         self.state.fetch_or(ENDED, Ordering::AcqRel);
-        let work = lock(&self.work).take();
-        drop(work);
         self.wake_task();
     }
 }
@@ -270,7 +276,12 @@ impl<L: Lane> Future for Task<L> {
 
 impl<L: Lane> Drop for Task<L> {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.state.fetch_or(ENDED, Ordering::AcqRel);
+        // Waits for a turn that is under way.
+        let work = lock(&self.0.work).take();
+        // The rest of the runtime goes with it.
+        let task = lock(&self.0.task).take();
+        drop((work, task));
     }
 }
 
@@ -387,6 +398,8 @@ mod tests {
         let (counts, ended, mut task) = pump(|_| Poll::Ready(()));
         assert!(ended.carry());
         assert!(poll(&mut task).is_ready());
+        assert!(!counts.ended.load(Ordering::SeqCst), "it is dropped with the task");
+        drop(task);
         assert!(counts.ended.load(Ordering::SeqCst) && !ended.carry());
         assert_eq!(Arc::strong_count(&counts), 1, "the lane is gone too");
 
@@ -397,6 +410,7 @@ mod tests {
         let (counts, panicked, mut task) = pump(|_| panic!("in the driver"));
         assert!(panicked.carry());
         assert!(poll(&mut task).is_ready());
+        drop(task);
         assert!(counts.ended.load(Ordering::SeqCst) && !panicked.carry());
     }
 

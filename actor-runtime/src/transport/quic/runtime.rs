@@ -19,9 +19,19 @@ thread_local! {
 
 /// Has quinn begin a connection, and gives what drives it: quinn spawns that before it returns, and tells nobody.
 pub(super) fn begun<T>(begin: impl FnOnce() -> T) -> (T, Option<Arc<ConnectionPump>>) {
+    let _unwatched = Unwatched;
     SPAWNED.set(Some(Vec::new()));
     let begun = begin();
     (begun, SPAWNED.take().and_then(|mut spawned| spawned.pop()))
+}
+
+/// Nothing is watched any more, also where quinn has panicked.
+struct Unwatched;
+
+impl Drop for Unwatched {
+    fn drop(&mut self) {
+        drop(SPAWNED.take());
+    }
 }
 
 impl Runtime for NetworkRuntime {
@@ -36,6 +46,9 @@ impl Runtime for NetworkRuntime {
             drop(task::spawn(&self.0, future));
             return;
         }
+        // The budget of a user's task is not the connection's: where it is used up, the driver would see nothing that has
+        // come, and not be woken for more.
+        let future = Box::pin(tokio::task::unconstrained(future));
         let (pump, driving) = ConnectionPump::new(Some(self.0.clone()), future);
         drop(task::spawn(&self.0, driving));
         SPAWNED.with_borrow_mut(|spawned| spawned.get_or_insert_default().push(pump));

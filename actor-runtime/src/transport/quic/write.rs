@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     task::{Context, Poll},
 };
 
@@ -56,7 +56,8 @@ async fn pumped(driver: &Arc<Driver>, pump: &Arc<ConnectionPump>, stream: SendSt
         last: Flow::Open,
     });
     let lent = Lent(pump);
-    driver.link.carried_by(pump.clone());
+    let carrier: Weak<ConnectionPump> = Arc::downgrade(pump);
+    driver.link.carried_by(carrier);
     let watch = async {
         while flow.wait_for(|flow| *flow != Flow::Open).await == Flow::Blocked {
             let before = driver.written.load(Ordering::Relaxed);
