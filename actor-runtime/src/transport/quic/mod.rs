@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Everything of quinn is made on the network thread, which receives, keeps the time, and reads. Callers and actors put frames
-//! into a link's outbox; they, or the network thread, have the connection's [pump](pump) send what comes together. The
+//! into a link's outbox; they, or the network thread, have the connection's [pump] send what comes together. The
 //! reader hands over what arrived together at once.
 
 mod alarm;
