@@ -107,7 +107,10 @@ fn a_dropped_call_gives_up_its_place() {
             fixture.script.seen("running begins").await;
             let mut dropped = Box::pin(probe.add(100));
             assert!(poll_once(dropped.as_mut()).is_pending());
+            fixture.queued("p", 1).await;
             drop(dropped);
+            // That it was dropped takes its time to come to the actor.
+            fixture.queued("p", 0).await;
             fixture.script.open("running");
             running.await.unwrap();
         }
