@@ -18,7 +18,8 @@ pub trait Probe {
     /// Panics while the state is borrowed mutably.
     async fn panic_exclusive(&mut self, message: &str);
     /// Calls a method of the probes in `route`, one inside the other: `shared:name` or `exclusive:name`. The last one
-    /// may be `end:name`, for a turn of that name, or `remaining:name`, for how many milliseconds that call has.
+    /// may be `end:name`, for a turn of that name, or `remaining:name`, for how many milliseconds that call has. Where
+    /// it says `held:name`, the turn waits at the door of that name before it goes on.
     async fn relay(&self, route: &[String]) -> Result<String, String>;
     /// The same, with the actor for itself.
     async fn relay_exclusive(&mut self, route: &[String]) -> Result<String, String>;
@@ -44,6 +45,10 @@ impl Puppet {
             return Ok("the end".to_owned());
         };
         let (access, name) = next.split_once(':').ok_or("a route is made of access:name")?;
+        if access == "held" {
+            self.script.act(name).await;
+            return Box::pin(self.relay_to(rest)).await;
+        }
         let client = ProbeClient::new(&self.resolver, name);
         let call = match (access, rest) {
             ("end", _) => return client.shared(name).await.map_err(|failure| failure.to_string()),

@@ -161,10 +161,17 @@ fn a_deadlock_across_chains_ends_by_its_deadline_and_says_who_waited() {
     on_each_path(async |fixture| {
         let (a, b) = (fixture.puppet("a"), fixture.puppet("b"));
         let limit = Duration::from_secs(2);
-        // Each holds itself and wants the other, in chains of their own that begin together.
-        let (one, two) = tokio::join!(
-            a.relay_exclusive(&route(&["exclusive:b"])).timeout(limit),
-            b.relay_exclusive(&route(&["exclusive:a"])).timeout(limit),
+        // Each holds itself, and wants the other once that one does too, in a chain of its own.
+        let both = async {
+            for held in ["a holds", "b holds"] {
+                fixture.script.seen(&format!("{held} begins")).await;
+            }
+            ["a holds", "b holds"].iter().for_each(|held| fixture.script.open(held));
+        };
+        let (one, two, ()) = tokio::join!(
+            a.relay_exclusive(&route(&["held:a holds", "exclusive:b"])).timeout(limit),
+            b.relay_exclusive(&route(&["held:b holds", "exclusive:a"])).timeout(limit),
+            both,
         );
         let texts = [one, two].map(|end| end.unwrap_err().to_string());
         let waited = "still queued behind a turn of Probe/relay_exclusive";
