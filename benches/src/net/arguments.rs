@@ -21,6 +21,9 @@ usage: cargo run --release -p benches -- net [options]
   ROW   seq         one call in flight
         seq-pinned  the same, both processes on one processor
         c64, c512   so many callers on one connection
+        c64-apart, c512-apart
+                    the same, each process on a processor of its own: elsewhere the system's scheduler moves
+                    threads between processors, and figures of the same program differ by half
         mib, mib8   1 MiB there and back, one and eight in flight
         connect     a connection and its first call
         idle        resident memory of a connection
@@ -71,6 +74,8 @@ named! {
         SeqPinned = "seq-pinned",
         Callers64 = "c64",
         Callers512 = "c512",
+        Apart64 = "c64-apart",
+        Apart512 = "c512-apart",
         Mib = "mib",
         Mib8 = "mib8",
         Connect = "connect",

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::{
     arguments::{Effort, Experiment, Row},
     peers::{Connection, Peer, with_peer},
-    process::{self, Server},
+    process::{self, Place, Server},
     trust::Identity,
     wire::Small,
 };
@@ -33,11 +33,16 @@ const CONNECTS: usize = 2_000;
 /// Measures, and gives lines of a metric's name and its value.
 pub(crate) fn measure(experiment: Experiment, effort: Effort) -> io::Result<String> {
     let Experiment { row, peer } = experiment;
-    if row == Row::SeqPinned {
-        process::pin()?;
-    }
+    let place = match row {
+        Row::SeqPinned => Some(Place::Last),
+        Row::Apart64 | Row::Apart512 => Some(Place::First),
+        _ => None,
+    };
     let [client, identity] = Identity::pair()?;
-    let server = Server::start(peer, &identity)?;
+    let server = Server::start(peer, &identity, place)?;
+    if place.is_some() {
+        Place::Last.pin(None)?;
+    }
     with_peer!(peer, measure_peer(row, effort, client, server))
 }
 
@@ -49,8 +54,10 @@ fn measure_peer<P: Peer>(row: Row, effort: Effort, identity: Identity, server: S
         let mut lines = Lines(String::new());
         match row {
             Row::Seq | Row::SeqPinned => alone(&peer, &server, effort, &mut lines).await?,
-            Row::Callers64 => many::<P, false>(&peer, &server, effort, 64, &mut lines).await?,
-            Row::Callers512 => many::<P, false>(&peer, &server, effort, 512, &mut lines).await?,
+            Row::Callers64 | Row::Apart64 => many::<P, false>(&peer, &server, effort, 64, &mut lines).await?,
+            Row::Callers512 | Row::Apart512 => {
+                many::<P, false>(&peer, &server, effort, 512, &mut lines).await?
+            }
             Row::Mib => many::<P, true>(&peer, &server, effort, 1, &mut lines).await?,
             Row::Mib8 => many::<P, true>(&peer, &server, effort, 8, &mut lines).await?,
             Row::Connect => connect(&peer, &server, effort, &mut lines).await?,

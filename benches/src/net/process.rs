@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
 use tokio::sync::oneshot;
 
 use super::{
@@ -30,10 +33,14 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts this program once more, tells it who it is, and waits until it says where it listens.
-    pub(crate) fn start(peer: PeerName, identity: &Identity) -> io::Result<Self> {
+    pub(crate) fn start(peer: PeerName, identity: &Identity, place: Option<Place>) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.args([SERVE, &peer.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut server = Self { child: command.spawn()?, address: (Ipv4Addr::LOCALHOST, 0).into() };
+        if let Some(place) = place {
+            // Before it knows who it is it has no threads, and those that it makes are where it is.
+            place.pin(Pid::from_child(&server.child).into())?;
+        }
         identity.write(server.child.stdin.as_mut().expect("it is piped"))?;
         let mut line = String::new();
         BufReader::new(server.child.stdout.take().expect("it is piped")).read_line(&mut line)?;
@@ -110,11 +117,25 @@ pub(crate) fn cpu_time(process: u32) -> io::Result<Duration> {
     Ok(Duration::from_nanos(sum))
 }
 
-/// Leaves one processor to this process, and to those that it starts: the last of those it has.
-pub(crate) fn pin() -> io::Result<()> {
-    let allowed = sched_getaffinity(None)?;
-    let last = (0..CpuSet::MAX_CPU).rev().find(|&cpu| allowed.is_set(cpu));
-    let mut one = CpuSet::new();
-    one.set(last.ok_or_else(|| io::Error::other("no processor"))?);
-    Ok(sched_setaffinity(None, &one)?)
+/// A processor for a process alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// The first of those that it has.
+    First,
+    Last,
+}
+
+impl Place {
+    /// Leaves one processor to a process, else this one, and to the threads that it starts.
+    pub(crate) fn pin(self, process: Option<Pid>) -> io::Result<()> {
+        let allowed = sched_getaffinity(process)?;
+        let mut allowed = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
+        let cpu = match self {
+            Self::First => allowed.next(),
+            Self::Last => allowed.next_back(),
+        };
+        let mut one = CpuSet::new();
+        one.set(cpu.ok_or_else(|| io::Error::other("no processor"))?);
+        Ok(sched_setaffinity(process, &one)?)
+    }
 }
