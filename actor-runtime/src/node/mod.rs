@@ -18,6 +18,7 @@ pub(crate) mod clock;
 mod config;
 pub(crate) mod current;
 pub(crate) mod deadlines;
+pub(crate) mod linger;
 pub(crate) mod park;
 mod schedule;
 pub(crate) mod task;

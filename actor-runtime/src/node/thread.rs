@@ -2,18 +2,24 @@
 //!
 //! A handler that blocks its thread holds up other handlers, but no connection: what keeps those alive runs here.
 
-use std::{io, sync::mpsc, thread, time::Duration};
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
 };
 
-use super::clock;
+use super::{clock, linger::Linger};
 
 /// A thread with a runtime of its own, until this is dropped.
 pub(crate) struct NetworkThread {
     handle: Handle,
+    linger: Arc<Linger>,
     /// Dropped, it ends the runtime.
     _stop: oneshot::Sender<()>,
 }
@@ -30,23 +36,36 @@ impl NetworkThread {
     pub(crate) fn start() -> io::Result<Self> {
         let (started, starting) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel();
+        let linger = Arc::new(Linger::default());
+        let lingers = linger.clone();
         thread::Builder::new().name("actor-network".to_owned()).spawn(move || {
             let runtime = match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
             if started.send(Ok(runtime.handle().clone())).is_ok() {
-                // An error means what a message would: the node is gone.
-                let _ = runtime.block_on(stopped);
+                runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        // An error means what a message would: the node is gone.
+                        _ = stopped => {}
+                        never = lingers.run() => never,
+                    }
+                });
                 runtime.block_on(last_words());
             }
             runtime.shutdown_background();
         })?;
         let handle = starting.recv().map_err(io::Error::other)??;
-        Ok(Self { handle, _stop: stop })
+        Ok(Self { handle, linger, _stop: stop })
     }
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// To be told of what comes.
+    pub(crate) fn linger(&self) -> &Arc<Linger> {
+        &self.linger
     }
 }

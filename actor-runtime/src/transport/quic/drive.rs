@@ -18,13 +18,13 @@ use quinn::{Connection, ConnectionError};
 use tokio::runtime::Handle;
 
 use super::{
-    config, failures,
+    Place, config, failures,
     read::read,
     write::{ConnectionPump, Leaving, control, lane, send},
 };
 use crate::{
     call::FailureKind,
-    node::{AbortOnDrop, Task, clock, task},
+    node::{AbortOnDrop, Task, clock, linger::Linger, task},
     proto::{Abort, CloseCode, StreamKind, StreamWork},
     sync::{Mutex, lock},
     transport::{Link, signal::Signal},
@@ -33,6 +33,8 @@ use crate::{
 /// One connection, for the tasks that carry its bytes.
 pub(super) struct Driver {
     pub(super) handle: Handle,
+    /// Is told of what comes on the lane.
+    pub(super) linger: Option<Arc<Linger>>,
     pub(super) link: Arc<Link>,
     pub(super) connection: Connection,
     /// The control stream and the lane are to be finished.
@@ -57,14 +59,15 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Carries the link's bytes from now on.
 pub(super) fn start(
-    handle: &Handle,
+    network: &Place,
     link: &Arc<Link>,
     connection: Connection,
     pump: Option<Arc<ConnectionPump>>,
     idle: Duration,
 ) {
     let driver = Arc::new(Driver {
-        handle: handle.clone(),
+        handle: network.handle.clone(),
+        linger: network.linger.clone(),
         link: link.clone(),
         connection,
         finish: Signal::new(false),
@@ -78,7 +81,7 @@ pub(super) fn start(
         arrived: AtomicU32::new(0),
     });
     let cut_off = CutOff(link.clone());
-    drop(task::spawn(handle, async move {
+    drop(task::spawn(&network.handle, async move {
         driver.run(pump, idle).await;
         drop(cut_off);
     }));

@@ -134,7 +134,7 @@ impl Endpoints {
             connecting.await.map_err(|error| failures::dial(&far, &error, node.config().idle_timeout))?;
         let peer = identify(network, &connection).map_err(denied)?;
         let link = Link::new(node, far, Some(peer));
-        drive::start(&network.handle, &link, connection, pump, node.config().idle_timeout);
+        drive::start(network, &link, connection, pump, node.config().idle_timeout);
         Ok(link)
     }
 
@@ -281,7 +281,7 @@ async fn welcome(network: &Place, node: &Node, incoming: Incoming) -> Result<(),
     let chain = chain(&connection);
     // First: it may end at once, and then it is to be forgotten again.
     node.links().accepted(link.clone());
-    drive::start(&network.handle, &link, connection, pump, node.config().idle_timeout);
+    drive::start(network, &link, connection, pump, node.config().idle_timeout);
     drop(task::spawn(&network.handle, lead_back(network.trust.clone(), node.downgrade(), link, chain)));
     Ok(())
 }

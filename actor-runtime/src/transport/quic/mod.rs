@@ -38,7 +38,7 @@ use super::{links::Unclaimed, unreachable};
 use crate::{
     call::Failure,
     names::Address,
-    node::{Node, Task, task, thread::NetworkThread},
+    node::{Node, Task, linger::Linger, task, thread::NetworkThread},
     trust::{Trust, TrustError},
 };
 
@@ -83,6 +83,8 @@ struct Running {
 struct Place {
     trust: Trust,
     handle: Handle,
+    /// Of the network's own thread: is told of what comes.
+    linger: Option<Arc<Linger>>,
 }
 
 impl Network {
@@ -153,12 +155,14 @@ impl Network {
             }
             NetworkMode::Shared => None,
         };
+        let linger = thread.as_ref().map(|thread| thread.linger().clone());
         let handle = thread.as_ref().map_or_else(|| node.runtime().clone(), |thread| thread.handle().clone());
         #[cfg(feature = "testing")]
         let endpoints = Endpoints::new(self.simulated.clone());
         #[cfg(not(feature = "testing"))]
         let endpoints = Endpoints::new();
-        let started = Arc::new(Running { place: Place { trust, handle }, endpoints, _thread: thread });
+        let started =
+            Arc::new(Running { place: Place { trust, handle, linger }, endpoints, _thread: thread });
         *running = Some(started.clone());
         Ok(started)
     }

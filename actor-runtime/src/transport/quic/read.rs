@@ -128,6 +128,11 @@ async fn frames(driver: &Driver, mut stream: RecvStream, kind: StreamKind, rest:
                 return driver.link.broken(error);
             }
         }
+        if raw.count() > 0
+            && let Some(linger) = &driver.linger
+        {
+            linger.came();
+        }
         if raw.count() > 0 && (driver.link.lane_came(&mut raw) || driver.link.serves()) {
             alarm.as_mut().flush_within(LEFT_LYING);
         }
