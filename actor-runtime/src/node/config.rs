@@ -55,6 +55,11 @@ pub struct Config {
     /// How often a connection that is not used is kept alive: 750 ms. What waits for a process that died ends after
     /// the sum of both at the latest, and a quarter of a second for timers (S6).
     pub keep_alive: Duration,
+    /// How long the network thread looks for more calls and replies since some came last, before it sleeps: 200 µs; at most
+    /// 10 ms. Where calls follow each other that closely it does not sleep at all, and shows as a thread that takes a processor, of
+    /// which it gives way to any other thread; in return a call takes half the time, and less of the processor. Where looking is
+    /// in vain it is left out. Zero: it sleeps at once.
+    pub linger: Duration,
     /// How many connections others may have made to this node: 10,000. Further ones are refused.
     pub max_connections: usize,
     /// How many calls to one actor another node may have here before they have begun: 1024. Further ones wait at
@@ -107,6 +112,7 @@ impl Default for Config {
             max_message_bytes: 64 * 1024 * 1024,
             idle_timeout: Duration::from_secs(2),
             keep_alive: Duration::from_millis(750),
+            linger: Duration::from_micros(200),
             max_connections: 10_000,
             call_credit: 1024,
             connection_bytes: 64 * 1024 * 1024,

@@ -3,8 +3,8 @@
 //! What comes over connections mostly comes in quick succession: replies to the calls that have just left, then calls of
 //! those who got them. A thread that sleeps between is woken for each batch. That takes its sender longer than to send, the batch
 //! lies there until the thread runs, and the system may put the thread on another processor, away from those that it
-//! works with. So after something has come it looks for more, for [`MOMENT`], and at each look lets go first whoever else wants
-//! its processor.
+//! works with. So after something has come it looks for more, for [`Config::linger`](crate::Config::linger), and at each look
+//! lets go first whoever else wants its processor.
 //!
 //! Where looking was in vain, the next times it is left out, each time more of them: what comes now and then costs what it
 //! did.
@@ -19,8 +19,8 @@ use tokio::{sync::Notify, task::yield_now};
 
 use super::clock;
 
-/// So long it looks for more since something came last.
-const MOMENT: Duration = Duration::from_micros(100);
+/// It looks for no longer than this, whatever the settings say.
+const LONGEST: Duration = Duration::from_millis(10);
 
 /// So many times in a row it looks in vain before it leaves any out.
 const PATIENCE: u32 = 16;
@@ -29,17 +29,24 @@ const PATIENCE: u32 = 16;
 const MOST: u32 = 63;
 
 /// What has come to a network thread.
-#[derive(Default)]
 pub(crate) struct Linger {
+    /// So long it looks for more since something came last.
+    moment: Duration,
     count: AtomicU64,
     came: Notify,
 }
 
 impl Linger {
+    pub(super) fn new(moment: Duration) -> Self {
+        Self { moment: moment.min(LONGEST), count: AtomicU64::new(0), came: Notify::new() }
+    }
+
     /// Something has come that others may follow. On the network thread.
     pub(crate) fn came(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.came.notify_one();
+        if !self.moment.is_zero() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            self.came.notify_one();
+        }
     }
 
     /// Keeps the thread that polls this awake while more may come.
@@ -67,14 +74,14 @@ impl Linger {
 
     /// Looks for more for as long as some comes, and a moment. Gives how much has come by then.
     async fn look(&self, mut seen: u64) -> u64 {
-        let mut until = clock::now() + MOMENT;
+        let mut until = clock::now() + self.moment;
         loop {
             // The other threads of this processor, then the tasks of this one, and whatever has come to it.
             thread::yield_now();
             yield_now().await;
             let (count, now) = (self.count(), clock::now());
             if count != seen {
-                (seen, until) = (count, now + MOMENT);
+                (seen, until) = (count, now + self.moment);
             } else if now >= until {
                 return seen;
             }
@@ -124,6 +131,8 @@ mod tests {
 
     use super::*;
 
+    const MOMENT: Duration = Duration::from_micros(200);
+
     /// A waker, and how often it was woken.
     fn counting() -> (Arc<AtomicU64>, Waker) {
         struct Counts(Arc<AtomicU64>);
@@ -138,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_meanwhile_is_seen_and_prolongs_the_look() {
-        let linger = Linger::default();
+        let linger = Linger::new(MOMENT);
         let mut look = pin!(linger.look(0));
         let begun = clock::now();
         for n in 1..=3 {
@@ -153,10 +162,11 @@ mod tests {
 
     #[tokio::test]
     async fn it_sleeps_once_a_moment_has_passed_in_vain() {
-        let linger = Linger::default();
+        let linger = Linger::new(MOMENT);
         let mut run = pin!(linger.run());
         let woken = futures::task::noop_waker();
         linger.came();
+        assert!(run.as_mut().poll(&mut Context::from_waker(&woken)).is_pending());
         let begun = clock::now();
         // It is through with looking when it waits for the next that comes, and nothing has to poll it until then.
         while clock::now() < begun + 2 * MOMENT {
@@ -168,6 +178,16 @@ mod tests {
         assert_eq!(flag.load(Ordering::Relaxed), 0, "it has woken itself");
         linger.came();
         assert_eq!(flag.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn it_sleeps_at_once_if_it_is_not_to_look() {
+        let linger = Linger::new(Duration::ZERO);
+        let (flag, waker) = counting();
+        let mut run = pin!(linger.run());
+        assert!(run.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        linger.came();
+        assert_eq!(flag.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -33,10 +33,10 @@ async fn last_words() {
 }
 
 impl NetworkThread {
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(linger: Duration) -> io::Result<Self> {
         let (started, starting) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel();
-        let linger = Arc::new(Linger::default());
+        let linger = Arc::new(Linger::new(linger));
         let lingers = linger.clone();
         thread::Builder::new().name("actor-network".to_owned()).spawn(move || {
             let runtime = match Builder::new_current_thread().enable_all().build() {

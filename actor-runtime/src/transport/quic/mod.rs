@@ -151,7 +151,7 @@ impl Network {
         let thread = match self.mode {
             NetworkMode::OwnThread => {
                 node.links().relay_replies(node);
-                Some(NetworkThread::start()?)
+                Some(NetworkThread::start(node.config().linger)?)
             }
             NetworkMode::Shared => None,
         };
