@@ -56,7 +56,7 @@ fn measure_peer<P: Peer>(row: Row, effort: Effort, identity: Identity, server: S
             Row::Seq | Row::SeqPinned => alone(&peer, &server, effort, &mut lines).await?,
             Row::Callers64 | Row::Apart64 => many::<P, false>(&peer, &server, effort, 64, &mut lines).await?,
             Row::Callers512 | Row::Apart512 => {
-                many::<P, false>(&peer, &server, effort, 512, &mut lines).await?
+                many::<P, false>(&peer, &server, effort, 512, &mut lines).await?;
             }
             Row::Mib => many::<P, true>(&peer, &server, effort, 1, &mut lines).await?,
             Row::Mib8 => many::<P, true>(&peer, &server, effort, 8, &mut lines).await?,
