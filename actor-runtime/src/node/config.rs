@@ -57,8 +57,9 @@ pub struct Config {
     pub keep_alive: Duration,
     /// How long the network thread looks for more calls and replies since some came last, before it sleeps: 200 µs; at most
     /// 10 ms. Where calls follow each other that closely it does not sleep at all, and shows as a thread that takes a processor, of
-    /// which it gives way to any other thread; in return a call takes half the time, and less of the processor. Where looking is
-    /// in vain it is left out. Zero: it sleeps at once.
+    /// which it gives way to any other thread; in return calls are faster, and took no more of the processor where it was measured.
+    /// Where looking is in vain it is mostly left out. Zero: it sleeps at once. It has no effect with
+    /// [`NetworkMode::Shared`](crate::NetworkMode::Shared).
     pub linger: Duration,
     /// How many connections others may have made to this node: 10,000. Further ones are refused.
     pub max_connections: usize,

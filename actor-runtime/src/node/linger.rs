@@ -151,7 +151,6 @@ mod tests {
         let mut look = pin!(linger.look(0));
         let begun = clock::now();
         for n in 1..=3 {
-            // No poll is later than the moment after the last that came.
             while clock::now() < begun + n * MOMENT / 2 {}
             linger.came();
             assert!(look.as_mut().now_or_never().is_none(), "it looks on after {n}");
