@@ -1,6 +1,6 @@
 use std::any::{Any, TypeId};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use serde::de::DeserializeOwned;
 
 use super::{CodecError, Reason};
@@ -54,7 +54,8 @@ impl Decoder {
         }
         let (value, rest) = postcard::take_from_bytes(&self.rest)
             .map_err(|reason| CodecError::Decode { part, reason: Reason(reason) })?;
-        self.rest = self.rest.slice(self.rest.len() - rest.len()..);
+        let read = self.rest.len() - rest.len();
+        self.rest.advance(read);
         Ok(value)
     }
 
@@ -76,9 +77,8 @@ impl Decoder {
             return Err(failed(postcard::Error::DeserializeUnexpectedEnd));
         }
         let start = self.rest.len() - rest.len();
-        let bytes = self.rest.slice(start..start + length);
-        self.rest = self.rest.slice(start + length..);
-        Ok(bytes)
+        self.rest.advance(start);
+        Ok(self.rest.split_to(length))
     }
 }
 

@@ -250,22 +250,32 @@ impl CallHeader {
     }
 
     /// Reads a frame: the header, and the body behind it.
+    #[inline(always)]
     pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<(Self, Bytes), FrameError> {
-        let (mut header, body) = split(rest)?;
+        let (header, body) = split(rest)?;
+        let decoded = match Self::decode_plain(header) {
+            Some(plain) => plain,
+            None => Self::decode_any(header)?,
+        };
+        Ok((decoded, body.keep()))
+    }
+
+    /// The records that most calls have and no others, in the order in which we write them.
+    #[inline(always)]
+    fn decode_plain(mut header: &[u8]) -> Option<Self> {
+        let call = take_number(&mut header, CALL)?;
+        let [METHOD_TAG, 4, a, b, c, d, behind @ ..] = header else { return None };
+        let method = u32::from_le_bytes([*a, *b, *c, *d]);
+        header = behind;
+        let target = u32::try_from(take_number(&mut header, TARGET)?).ok()?;
+        let remaining = take_number(&mut header, REMAINING).map(Duration::from_micros);
+        header.is_empty().then(|| Self { call, method, target, remaining, ..Self::default() })
+    }
+
+    #[inline(never)]
+    fn decode_any(header: &[u8]) -> Result<Self, FrameError> {
         let mut decoded = Self::default();
-        let (mut method, mut target, mut context) = (None, None, None);
-        // In this order we write them, and others may.
-        let mut call = take_number(&mut header, CALL);
-        if let [METHOD_TAG, 4, a, b, c, d, behind @ ..] = header {
-            method = Some(u32::from_le_bytes([*a, *b, *c, *d]));
-            header = behind;
-        }
-        if let Some(number) = take_number(&mut header, TARGET) {
-            target = Some(u32::try_from(number).map_err(|_| FrameError::Record(TARGET))?);
-        }
-        if let Some(micros) = take_number(&mut header, REMAINING) {
-            decoded.remaining = Some(Duration::from_micros(micros));
-        }
+        let (mut call, mut method, mut target, mut context) = (None, None, None, None);
         for record in ReadRecords(header) {
             let (tag, value) = record?;
             match tag {
@@ -286,7 +296,7 @@ impl CallHeader {
         decoded.method = method.ok_or(FrameError::Missing(METHOD))?;
         decoded.target = target.ok_or(FrameError::Missing(TARGET))?;
         decoded.context = context.map(|context| Box::new(context.finish()));
-        Ok((decoded, body.keep()))
+        Ok(decoded)
     }
 }
 

@@ -54,18 +54,27 @@ pub(crate) enum Frame {
 
 impl Frame {
     /// Reads what follows the length of a frame; `None` for a kind that this release does not know.
+    #[inline(always)]
     fn decode(buffer: &Bytes, part: Range<usize>) -> Result<Option<Self>, FrameError> {
         let kind = *buffer[part.clone()].first().ok_or(FrameError::Short)?;
         let rest = Unread::new(buffer, part.start + 1..part.end);
+        // Nearly all are these.
+        match kind {
+            kind::CALL => {
+                let (header, body) = CallHeader::decode(rest)?;
+                Ok(Some(Self::Call(header, body)))
+            }
+            kind::REPLY => Ok(Some(Self::Reply(ReplyHeader::decode(rest)?))),
+            kind => Self::decode_other(kind, rest),
+        }
+    }
+
+    #[inline(never)]
+    fn decode_other(kind: u8, rest: Unread<'_>) -> Result<Option<Self>, FrameError> {
         Ok(Some(match kind {
             kind::BIND => Self::Bind(Bind::decode(rest)?),
             kind::RELEASE => Self::Release(decode_release(rest)?),
-            kind::CALL => {
-                let (header, body) = CallHeader::decode(rest)?;
-                Self::Call(header, body)
-            }
             kind::CANCEL => Self::Cancel(decode_cancel(rest)?),
-            kind::REPLY => Self::Reply(ReplyHeader::decode(rest)?),
             kind::CREDIT => Self::Credit(Credit::decode(rest)?),
             kind::ITEMS => Self::Items(Items::decode(rest)?),
             kind::END => Self::End(End::decode(rest)?),
@@ -105,7 +114,7 @@ impl FrameReader {
     /// Takes what came next; the frames that it completes are put behind the others.
     pub(crate) fn read(&mut self, chunk: Bytes, frames: &mut Vec<Frame>) -> Result<(), FrameError> {
         let mut cut = mem::take(&mut self.cut);
-        let read = self.cut(chunk, &mut cut).and_then(|()| cut.decode(frames));
+        let read = self.cut(chunk, &mut cut).and_then(|()| cut.decode(|frame| frames.push(frame)));
         self.cut = cut;
         read
     }
@@ -175,13 +184,17 @@ impl RawFrames {
         self.count += mem::take(&mut others.count);
     }
 
-    /// Reads them, and keeps none. What stands before one that cannot be read is read.
-    pub(crate) fn decode(&mut self, frames: &mut Vec<Frame>) -> Result<(), FrameError> {
+    /// Reads them one by one, and keeps none. What stands before one that cannot be read is read.
+    // Inlined: a frame is taken where it is read, and is not put together to be taken apart.
+    #[inline]
+    pub(crate) fn decode(&mut self, mut take: impl FnMut(Frame)) -> Result<(), FrameError> {
         self.count = 0;
         for piece in self.pieces.drain(..) {
             let mut at = 0;
             while let Some(length) = frame_length(&piece[at..])? {
-                frames.extend(Frame::decode(&piece, at + 4..at + length)?);
+                if let Some(frame) = Frame::decode(&piece, at + 4..at + length)? {
+                    take(frame);
+                }
                 at += length;
             }
         }

@@ -181,7 +181,7 @@ impl Run {
                     stream: input.small(4) == 0,
                 };
                 let order = (input.small(2) == 0).then_some(&self.order);
-                self.calls += usize::from(machine.call(*now, call, order, 0).is_ok());
+                self.calls += usize::from(machine.call(*now, call, order, |_| 0).is_ok());
             }
             21 => self.ended += usize::from(machine.cancel(number(input)).is_some()),
             22 => {

@@ -37,7 +37,7 @@ pub(crate) use hello::{Grants, Hello, ServiceDigest, ServiceTable, VERSIONS};
 pub(crate) use items::{Part, Room, StreamId, put_length, take_length};
 pub(crate) use machine::{
     Abort, Account, Body, CloseCode, Closing, Event, Expected, Lost, Machine, NewCall, Order, Ready,
-    RefusedCall, Settings, StreamRoom, StreamWork, Weight, Woken,
+    Settings, StreamRoom, StreamWork, Weight, Woken,
 };
 pub(crate) use record::FrameError;
 pub(crate) use reply::ReplyHeader;

@@ -105,15 +105,32 @@ pub(super) fn write_failure(frame: &mut FrameWriter<'_>, failure: &Failure) {
 
 impl ReplyHeader {
     /// Reads a frame.
+    #[inline(always)]
     pub(super) fn decode<'a>(rest: impl Into<Unread<'a>>) -> Result<Self, FrameError> {
-        let (mut header, body) = split(rest)?;
-        let (mut status, mut body_length, mut failure) = (None, None, None);
-        // In this order we write them, and others may.
-        let mut call = take_number(&mut header, CALL);
-        if let [STATUS_TAG, 1, value, behind @ ..] = header {
-            status = Some(*value);
-            header = behind;
+        let (header, body) = split(rest)?;
+        match Self::decode_plain(header) {
+            Some((call, status)) => {
+                let reply = WireReply::Ended(status, body.keep());
+                Ok(Self { call, body_length: None, stream: false, reply })
+            }
+            None => Self::decode_any(header, body),
         }
+    }
+
+    /// The records that most replies have and no others, in the order in which we write them.
+    #[inline(always)]
+    fn decode_plain(mut header: &[u8]) -> Option<(u64, Status)> {
+        let call = take_number(&mut header, CALL)?;
+        match header {
+            [STATUS_TAG, 1, REPLIED] => Some((call, Status::Replied)),
+            [STATUS_TAG, 1, APPLICATION_ERROR] => Some((call, Status::ApplicationError)),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    fn decode_any(header: &[u8], body: Unread<'_>) -> Result<Self, FrameError> {
+        let (mut call, mut status, mut body_length, mut failure) = (None, None, None, None);
         for record in ReadRecords(header) {
             let (tag, value) = record?;
             match tag {

@@ -94,13 +94,6 @@ pub(crate) struct NewCall {
 /// The longest envelope of a call without its context: the numbers of seven records.
 const LONGEST_FIXED: usize = 80;
 
-/// A call that was not taken.
-#[derive(Debug)]
-pub(crate) struct RefusedCall<C> {
-    pub(crate) keep: C,
-    pub(crate) failure: Failure,
-}
-
 impl<C, I> Machine<C, I> {
     /// Gives a number to what is to be called. `None` if the peer allows no more.
     pub(crate) fn target(&mut self, bind: Bind) -> Option<u32> {
@@ -119,21 +112,19 @@ impl<C, I> Machine<C, I> {
         }
     }
 
-    /// The number of the next call that is taken.
-    pub(crate) fn next_call(&self) -> u64 {
-        self.calling.last + 1
-    }
-
-    /// Sends a call, or keeps it until there is credit for it. Gives its number.
+    /// Sends a call, or keeps it until there is credit for it. Gives its number, for which `keep` makes what is kept of the
+    /// call; a call that is refused has none.
+    // Inlined: what is kept is made where it is to lie.
+    #[inline]
     pub(crate) fn call(
         &mut self,
         now: Instant,
         call: NewCall,
         order: Option<&Order>,
-        keep: C,
-    ) -> Result<u64, RefusedCall<C>> {
+        keep: impl FnOnce(u64) -> C,
+    ) -> Result<u64, Failure> {
         if let Some(failure) = self.refusal(&call) {
-            return Err(RefusedCall { keep, failure });
+            return Err(failure);
         }
         self.calling.last += 1;
         let number = self.calling.last;
@@ -150,14 +141,14 @@ impl<C, I> Machine<C, I> {
         let at_once = self.calling.targets.get(target.into()).is_some_and(|target| target.queue.is_empty())
             && self.has_credit(target);
         let state = if at_once {
-            self.write(now, number, call, order)
+            self.write(now, number, &call, order)
         } else {
             if let Some(target) = self.calling.targets.get_mut(target.into()) {
                 target.queue.push_back(number);
             }
             State::Queued(Box::new(call), order)
         };
-        self.calling.calls.insert(number, Ours { keep, state, large_in });
+        self.calling.calls.insert(number, Ours { keep: keep(number), state, large_in });
         self.check_backlog();
         Ok(number)
     }
@@ -277,7 +268,7 @@ impl<C, I> Machine<C, I> {
     }
 
     /// Writes a call for which there is credit, and whose parts were found short enough.
-    fn write(&mut self, now: Instant, number: u64, call: NewCall, order: u64) -> State {
+    fn write(&mut self, now: Instant, number: u64, call: &NewCall, order: u64) -> State {
         let own_stream = call.body.len() > self.settings.own_stream;
         let length = call.body.len() as u64;
         let header = CallHeader {
@@ -302,7 +293,7 @@ impl<C, I> Machine<C, I> {
         let on_the_lane = if own_stream { &[][..] } else { &call.body };
         let _ = header.encode(&call.context, on_the_lane, &mut self.out.lane);
         if own_stream {
-            self.out.send(StreamKind::CallBody(number), call.body);
+            self.out.send(StreamKind::CallBody(number), call.body.clone());
         }
         State::Sent { end: self.out.lane_end(), own_stream, body_held: false }
     }
@@ -340,7 +331,7 @@ impl<C, I> Machine<C, I> {
             else {
                 continue;
             };
-            let state = self.write(now, number, *call, order);
+            let state = self.write(now, number, &call, order);
             self.calling.calls.insert(number, Ours { keep, state, large_in });
             return true;
         }
@@ -367,6 +358,7 @@ impl<C> Calling<C> {
     }
 
     /// A call is over.
+    #[inline]
     fn take(&mut self, number: u64) -> Option<Ours<C>> {
         let ours = self.calls.remove(number)?;
         if ours.large_in != 0 {
@@ -396,7 +388,26 @@ impl<C> Calling<C> {
         self.bytes -= bytes;
     }
 
+    #[inline]
     pub(super) fn reply<I>(
+        &mut self,
+        header: ReplyHeader,
+        grants: &Grants,
+        events: &mut Vec<Event<C, I>>,
+    ) -> Result<(), Violation> {
+        let plain = header.body_length.is_none() && !header.stream;
+        let sent = || matches!(self.calls.get(header.call), Some(Ours { state: State::Sent { .. }, .. }));
+        if !plain || !sent() {
+            return self.reply_otherwise(header, grants, events);
+        }
+        if let Some(ours) = self.take(header.call) {
+            events.push(Event::Reply(ours.keep, header.reply));
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn reply_otherwise<I>(
         &mut self,
         header: ReplyHeader,
         grants: &Grants,

@@ -35,7 +35,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use bytes::Bytes;
 
 use super::{
-    CallHeader, Frame, FrameError, Grants, Hello, Part, ServiceDigest, ServiceTable, StreamId,
+    CallHeader, Frame, FrameError, Grants, Hello, Part, ReplyHeader, ServiceDigest, ServiceTable, StreamId,
     call::Bind,
     hello::{encode_ask, encode_goodbye},
     record::MAX_NAME,
@@ -45,7 +45,7 @@ use crate::{
     stream::Piece,
 };
 use calling::Calling;
-pub(crate) use calling::{NewCall, RefusedCall};
+pub(crate) use calling::NewCall;
 pub(crate) use credit::Account;
 use numbered::Numbered;
 pub(crate) use order::Order;
@@ -261,6 +261,7 @@ impl<C, I> Machine<C, I> {
     }
 
     /// Takes a frame of the lane.
+    #[inline]
     pub(crate) fn lane(&mut self, now: Instant, frame: Frame, events: &mut Vec<Event<C, I>>) {
         if self.is_ending() {
             return;
@@ -269,43 +270,73 @@ impl<C, I> Machine<C, I> {
             _ if self.peer.is_none() => {
                 Err(Violation(CloseCode::Protocol, "the lane comes before the hello".into()))
             }
+            Frame::Call(header, body) => {
+                self.call_came(CallHeader { arrived: Some(now), ..header }, body, events)
+            }
+            Frame::Reply(header) => self.reply_came(header, events),
+            frame => self.other_came(now, frame, events),
+        };
+        if let Err(Violation(code, reason)) = taken {
+            self.violated(code, reason);
+        }
+    }
+
+    #[inline]
+    fn call_came(
+        &mut self,
+        header: CallHeader,
+        body: Bytes,
+        events: &mut Vec<Event<C, I>>,
+    ) -> Result<(), Violation> {
+        let (call, stream) = (header.call, header.stream);
+        if self.streams.has(call) {
+            return Err(Violation::protocol(format!(
+                "call {call} was made before, and its stream has not ended"
+            )));
+        }
+        self.serving.call(header, body, events)?;
+        if stream { self.streams.announced(call) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn reply_came(&mut self, header: ReplyHeader, events: &mut Vec<Event<C, I>>) -> Result<(), Violation> {
+        let (call, stream) = (header.call, header.stream);
+        if let WireReply::Failed(failure) = &header.reply
+            && failure.delivery() == Delivery::NotDelivered
+        {
+            // Nobody has asked for its stream, and nobody will.
+            self.streams.drop_outgoing(StreamId::outgoing(Part::Arguments, call), &mut self.out);
+        }
+        self.calling.reply(header, &self.local.grants, events)?;
+        if stream && matches!(events.last(), Some(Event::Begun(_, begun)) if *begun == call) {
+            self.streams.begun(call);
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn other_came(
+        &mut self,
+        now: Instant,
+        frame: Frame,
+        events: &mut Vec<Event<C, I>>,
+    ) -> Result<(), Violation> {
+        match frame {
             Frame::Bind(bind) => self.serving.bind(bind, events),
             Frame::Release(target) => self.serving.release(target, events),
-            Frame::Call(mut header, body) => {
-                header.arrived = Some(now);
-                let (call, stream) = (header.call, header.stream);
-                if self.streams.has(call) {
-                    return self.violated(
-                        CloseCode::Protocol,
-                        format!("call {call} was made before, and its stream has not ended"),
-                    );
-                }
-                self.serving
-                    .call(header, body, events)
-                    .and_then(|()| if stream { self.streams.announced(call) } else { Ok(()) })
-            }
             Frame::Cancel(call) => {
                 let cancelled = self.serving.cancel(call, &mut self.out, events);
                 self.streams.cancelled(call, &mut self.out, events);
                 cancelled
             }
-            Frame::Reply(header) => {
-                let (call, stream) = (header.call, header.stream);
-                let failed = matches!(&header.reply, WireReply::Failed(failure) if failure.delivery() == Delivery::NotDelivered);
-                if failed {
-                    // Nobody has asked for its stream, and nobody will.
-                    self.streams.drop_outgoing(StreamId::outgoing(Part::Arguments, call), &mut self.out);
-                }
-                let replied = self.calling.reply(header, &self.local.grants, events);
-                if stream && matches!(events.last(), Some(Event::Begun(_, begun)) if *begun == call) {
-                    self.streams.begun(call);
-                }
-                replied
+            Frame::Items(items) => {
+                self.known(items.part, items.call)?;
+                self.streams.items(items, &self.local.grants, events)
             }
-            Frame::Items(items) => self
-                .known(items.part, items.call)
-                .and_then(|()| self.streams.items(items, &self.local.grants, events)),
-            Frame::End(end) => self.known(end.part, end.call).and_then(|()| self.streams.end(end, events)),
+            Frame::End(end) => {
+                self.known(end.part, end.call)?;
+                self.streams.end(end, events)
+            }
             Frame::Room(part, call, room) => {
                 self.streams.room(part, call, room, events);
                 Ok(())
@@ -319,10 +350,7 @@ impl<C, I> Machine<C, I> {
                 self.send_queued(now, Some(credit.target));
                 Ok(())
             }
-            _ => Err(Violation(CloseCode::Protocol, "a frame that does not belong to the lane".into())),
-        };
-        if let Err(Violation(code, reason)) = taken {
-            self.violated(code, reason);
+            _ => Err(Violation::protocol("a frame that does not belong to the lane")),
         }
     }
 

@@ -170,6 +170,12 @@ impl Outbox {
         Poll::Ready(self.take_lane())
     }
 
+    /// What is there for the lane now, and parks the waker for what comes later.
+    pub(crate) fn take_lane_now(&mut self, cx: &Context<'_>) -> Bytes {
+        park(&mut self.parked[LANE], cx);
+        self.take_lane()
+    }
+
     #[cfg(any(test, fuzzing))]
     pub(crate) fn take_control(&mut self) -> Bytes {
         mem::take(&mut self.control).freeze()
@@ -301,5 +307,46 @@ fn park(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(parked) => parked.clone_from(cx.waker()),
         None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_has_taken_the_lane_is_woken_once_for_what_comes_later() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        let mut out = Outbox::default();
+        out.lane.extend_from_slice(b"one");
+        assert_eq!(out.take_lane_now(&Context::from_waker(&waker)), "one");
+        out.woken().wake();
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        out.lane.extend_from_slice(b"two");
+        out.woken_beside_lane().wake();
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        out.woken().wake();
+        out.woken().wake();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(out.take_lane_now(&Context::from_waker(&waker)), "two");
+        assert_eq!(out.take_lane_now(&Context::from_waker(&waker)), "");
     }
 }

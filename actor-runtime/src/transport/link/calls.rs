@@ -11,7 +11,7 @@ use crate::{
     call::{AnyCall, CallHead, Delivery, Failure, FailureKind, Far, Leave, Refused, Tried, WireReply},
     node::{Node, deadlines::Sweep},
     panics::discard,
-    proto::{Bind, CallContext, NewCall, Order, RefusedCall},
+    proto::{Bind, CallContext, NewCall, Order},
     stream::Outgoing as Streamed,
     sync::lock,
 };
@@ -134,18 +134,17 @@ impl Binding {
             stream: stream.is_some(),
         };
         let deadline = head.deadline;
-        let mut sent =
-            Sent { number: 0, call: call.clone(), tried: tried.take(), client, binding: self.clone() };
         let ((taken, watch), leaves) = self.link.sending(|machine| {
             if head.now && !machine.has_room(self.target) {
-                let refused = RefusedCall { keep: sent, failure: self.no_room() };
-                return (Err(refused), !machine.set_watched(true));
+                return (Err(self.no_room()), !machine.set_watched(true));
             }
-            sent.number = machine.next_call();
-            let number = sent.number;
-            let taken = machine.call(now.into_std(), new, order, sent);
+            let keep = |number| {
+                let (call, binding) = (call.clone(), self.clone());
+                Sent { number, call, tried: tried.take(), client, binding }
+            };
+            let taken = machine.call(now.into_std(), new, order, keep);
             // Under the lock: it may be asked for at once.
-            if taken.is_ok()
+            if let Ok(number) = taken
                 && let Some(stream) = stream.take()
             {
                 self.link.keep(number, stream);
@@ -166,12 +165,7 @@ impl Binding {
                 node.expect_deadline(deadline, watch, || link.this.clone());
                 Ok(())
             }
-            Err(RefusedCall { mut keep, failure }) => {
-                *tried = keep.tried.take();
-                // It holds the number of the target, which must not be given back under the lock.
-                drop(keep);
-                Err(Refused { call, failure })
-            }
+            Err(failure) => Err(Refused { call, failure }),
         };
         // Last: it may be sent from here.
         self.link.leave(leaves);

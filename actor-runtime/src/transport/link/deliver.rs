@@ -18,7 +18,7 @@ use crate::{
     node::Node,
     panics::text_of,
     proto::{
-        CloseCode, Closing, Event, Expected, Frame, FrameError, Part, Ready, StreamId, StreamKind,
+        CloseCode, Closing, Event, Expected, Frame, FrameError, Part, RawFrames, Ready, StreamId, StreamKind,
         StreamWork, Weight,
     },
     sync::lock,
@@ -37,12 +37,14 @@ impl Link {
         });
     }
 
-    /// Frames of the lane came.
+    /// Frames of the lane came, one by one.
     pub(crate) fn lane(&self, frames: &mut Vec<Frame>) {
-        let mut arriving = lock(&self.arriving);
-        self.take_in(frames, &mut arriving.events);
-        drop(arriving);
-        self.read_left();
+        let now = self.now();
+        self.arrives(|machine, events| {
+            for frame in frames.drain(..) {
+                machine.lane(now, frame, events);
+            }
+        });
     }
 
     /// Something came: the machine takes it, and what it makes of it is told.
@@ -55,12 +57,12 @@ impl Link {
         self.read_left();
     }
 
-    /// The lane's frames, by the one who has the right to.
-    pub(super) fn take_in(&self, frames: &mut Vec<Frame>, events: &mut Events) {
+    /// Frames of the lane, by the one who has the right to: each is read where the machine takes it.
+    pub(super) fn take_in(&self, frames: &mut RawFrames, events: &mut Events) {
         let now = self.now();
         self.with(|machine| {
-            for frame in frames.drain(..) {
-                machine.lane(now, frame, events);
+            if let Err(error) = frames.decode(|frame| machine.lane(now, frame, events)) {
+                machine.broken(error);
             }
         });
         self.tell(events);
@@ -133,6 +135,21 @@ impl Link {
         let (taken, writers) = self.look(|machine| {
             let taken = machine.out.poll_lane(cx);
             if taken.is_ready() {
+                machine.lane_was_taken();
+            }
+            (taken, machine.take_woken())
+        });
+        if !writers.is_empty() {
+            writers.into_iter().for_each(Waker::wake);
+        }
+        taken
+    }
+
+    /// What is there for the lane now; wakes the waker when there is more that is to leave.
+    pub(crate) fn take_lane(&self, cx: &Context<'_>) -> Bytes {
+        let (taken, writers) = self.look(|machine| {
+            let taken = machine.out.take_lane_now(cx);
+            if !taken.is_empty() {
                 machine.lane_was_taken();
             }
             (taken, machine.take_woken())

@@ -66,7 +66,6 @@ impl Link {
     }
 
     fn read_by(&self, mut arriving: MutexGuard<'_, Arriving>) -> bool {
-        let Arriving { frames, events } = &mut *arriving;
         let mut raw = {
             let mut inbox = lock(&self.inbox);
             inbox.relayed &= inbox.frames.count() > 0;
@@ -75,11 +74,7 @@ impl Link {
         };
         let any = raw.count() > 0;
         if any {
-            match raw.decode(frames) {
-                Ok(()) => self.take_in(frames, events),
-                Err(error) => self.broken(error),
-            }
-            frames.clear();
+            self.take_in(&mut raw, &mut arriving.events);
             arriving.trim();
             self.lane_moved.notify_waiters();
         }
@@ -153,7 +148,7 @@ mod tests {
         time::Duration,
     };
 
-    use bytes::BytesMut;
+    use bytes::{Bytes, BytesMut};
     use futures::FutureExt;
 
     use super::{super::relay::behind_others, *};
@@ -174,14 +169,22 @@ mod tests {
 
     /// As many frames, each with a number of its own from this one on.
     fn frames(from: u32, count: u32) -> RawFrames {
+        cut(&bytes(from, count))
+    }
+
+    fn bytes(from: u32, count: u32) -> BytesMut {
         let mut bytes = BytesMut::new();
         for target in from..from + count {
             let name = "a".repeat(1000);
             let bind = Bind { target, namespace: "default".into(), name, actor: None };
             bind.encode(&mut bytes).unwrap();
         }
+        bytes
+    }
+
+    fn cut(bytes: &[u8]) -> RawFrames {
         let mut raw = RawFrames::default();
-        FrameReader::default().cut(bytes.freeze(), &mut raw).unwrap();
+        FrameReader::default().cut(Bytes::copy_from_slice(bytes), &mut raw).unwrap();
         raw
     }
 
@@ -205,6 +208,18 @@ mod tests {
         }
         assert!(!link.lane_came(&mut frames(304, 1)), "the relay is through");
         assert_eq!(known(&link), 304);
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_frame_that_is_none_is_taken_and_what_is_behind_it_is_not() {
+        let node = Node::builder().build().unwrap();
+        let link = link(&node);
+        // A header that is longer than its frame.
+        let broken = [3, 0, 0, 0, 4, 1, 0];
+        let lane = [&bytes(1, 2)[..], &broken, &bytes(3, 1)].concat();
+        assert!(!link.lane_came(&mut cut(&lane)));
+        assert_eq!(link.look(|machine| machine.bound()), 2);
+        assert!(link.closing().is_some());
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ use crate::{
     call::Failure,
     names::Address,
     node::{Node, WeakNode},
-    proto::{Frame, Grants, Hello, Machine, Settings, VERSIONS},
+    proto::{Grants, Hello, Machine, Settings, VERSIONS},
     sync::{Mutex, lock},
     trust::Peer,
 };
@@ -86,8 +86,6 @@ pub(crate) struct Link {
 /// Memory for what arrives, to be used again.
 #[derive(Default)]
 struct Arriving {
-    /// Of the lane.
-    frames: Vec<Frame>,
     events: deliver::Events,
 }
 
@@ -95,10 +93,7 @@ impl Arriving {
     /// What a batch of unusual size took is not kept.
     fn trim(&mut self) {
         const KEPT: usize = 512;
-        if self.frames.capacity() > KEPT || self.events.capacity() > KEPT {
-            self.frames.shrink_to(KEPT);
-            self.events.shrink_to(KEPT);
-        }
+        self.events.shrink_to(KEPT);
     }
 }
 

@@ -131,7 +131,11 @@ impl Remembered {
 
 impl ReplySink for Served {
     fn begun(&self) {
-        if !self.begun.swap(true, Ordering::Relaxed) && self.account.give_back(self.length) {
+        // Looked at first: it is said at the turn's beginning, and again at its end.
+        if !self.begun.load(Ordering::Relaxed)
+            && !self.begun.swap(true, Ordering::Relaxed)
+            && self.account.give_back(self.length)
+        {
             self.link.with(Wire::tell_credit);
         }
     }
@@ -223,34 +227,36 @@ impl Inbound {
     ) {
         // The machine has checked the number.
         let Some(bound) = self.targets.get_mut(&header.target) else { return };
-        let mut served = Served {
+        let identity = (header.method == IDENTIFY).then(|| identify(node, link, bound));
+        let served = |remembered| Served {
             link: link.clone(),
             call: header.call,
             account: bound.account.clone(),
             length: body.len() as u64,
             begun: AtomicBool::new(false),
-            remembered: None,
+            remembered,
         };
-        if header.method == IDENTIFY {
-            return served.send(identify(node, link, bound));
+        if let Some(identity) = identity {
+            return served(None).send(identity);
         }
-        let target = match find(node, link, bound) {
+        let target = match find(node, link, &bound.bind, &mut bound.target) {
             Ok(target) => target,
-            Err(failure) => return served.send(WireReply::Failed(failure)),
+            Err(failure) => return served(None).send(WireReply::Failed(failure)),
         };
         let Some(method) = target.method(header.method) else {
             let failure = unimplemented(header.method, &target.services());
-            return served.send(WireReply::Failed(failure));
+            return served(None).send(WireReply::Failed(failure));
         };
         let peer = link.introduced();
         let context = header.context.map_or_else(CallContext::default, |context| *context);
+        let mut remembered = None;
         if method.dedup
             && context.number != 0
             && let Some(peer) = peer
         {
             let key = ((link.identity(), peer.node), context.number);
-            match remember(served, target.remembers(), key, context.again, now) {
-                Remember::Runs(first) => served = first,
+            match remember(served(None), target.remembers(), key, context.again, now) {
+                Remember::Runs(first) => remembered = Some(first),
                 Remember::Waits(first) => {
                     let begun = Begun::Waits(first);
                     // Else it is over, or its caller has left, by now.
@@ -268,21 +274,27 @@ impl Inbound {
         if deadline.is_some_and(|deadline| deadline <= now) {
             let detail = "its time was over when it had arrived whole";
             let failure = Failure::new(FailureKind::DeadlineExceeded, Delivery::NotDelivered, detail);
-            return served.send(WireReply::Failed(failure));
+            return served(remembered).send(WireReply::Failed(failure));
         }
-        let head = CallHead {
-            made: Some(now),
-            deadline,
-            clamped,
-            chain: context.chain,
-            caller: peer.map(|peer| caller(peer.node, context.caller, link)),
-            metadata: context.metadata,
-            number: context.number,
-            now: context.now,
-            ..CallHead::new(method, bound.name.clone())
-        };
         let stream = header.stream.then(|| link.reader(StreamId::incoming(Part::Arguments, header.call)));
-        let call = Arc::new(InboundCall::new(head, body, stream, served));
+        let sink = served(remembered);
+        // All at once, and where it is to lie: a call has many parts, and each move of it copies them.
+        let call = Arc::new(InboundCall::new(
+            CallHead {
+                made: Some(now),
+                deadline,
+                clamped,
+                chain: context.chain,
+                caller: peer.map(|peer| caller(peer.node, context.caller, link)),
+                metadata: context.metadata,
+                number: context.number,
+                now: context.now,
+                ..CallHead::new(method, bound.name.clone())
+            },
+            body,
+            stream,
+            sink,
+        ));
         if let Some(remembered) = &call.sink().remembered {
             let weak: Weak<dyn AnyCall> = Arc::<Call>::downgrade(&call);
             if !remembered.by.runs(&remembered.key, weak) {
@@ -326,8 +338,8 @@ impl Inbound {
 
 /// What becomes of an attempt.
 enum Remember {
-    /// It is to be run, and this is its way back.
-    Runs(Served),
+    /// It is to be run, and its end remembered.
+    Runs(Box<Remembered>),
     /// It gets the end of the one that runs.
     Waits(Box<Remembered>),
     Answered,
@@ -355,9 +367,8 @@ fn remember(
             }
         }
         Attempt::Run => {
-            let remembered = Some(Box::new(Remembered { by, key }));
-            if let Some(served) = served {
-                return Remember::Runs(Served { remembered, ..served });
+            if served.is_some() {
+                return Remember::Runs(Box::new(Remembered { by, key }));
             }
         }
     }
@@ -369,7 +380,7 @@ fn again(node: &Node, link: &Link, bound: &mut Bound, refused: Refused) {
     let Refused { call, mut failure } = refused;
     if matches!(failure.kind(), FailureKind::Stopped | FailureKind::Stale | FailureKind::NotFound) {
         let before = bound.target.take();
-        match find(node, link, bound) {
+        match find(node, link, &bound.bind, &mut bound.target) {
             Ok(now) if before.is_none_or(|before| before.id() != now.id()) => match now.admit(call.clone()) {
                 Ok(()) => return,
                 Err(refused) => failure = refused.failure,
@@ -402,13 +413,18 @@ fn clamp(given: Option<Duration>, most: Option<Duration>) -> (Option<Duration>, 
     }
 }
 
-fn find(node: &Node, link: &Link, bound: &mut Bound) -> Result<Arc<dyn Target>, Failure> {
-    if let Some(target) = &bound.target {
-        return Ok(target.clone());
+/// The actor that is meant, looked up when it is called first.
+#[inline]
+fn find<'a>(
+    node: &Node,
+    link: &Link,
+    bind: &Bind,
+    found: &'a mut Option<Arc<dyn Target>>,
+) -> Result<&'a Arc<dyn Target>, Failure> {
+    match found {
+        Some(target) => Ok(target),
+        None => Ok(found.insert(look_up(node, link, bind)?)),
     }
-    let target = look_up(node, link, &bound.bind)?;
-    bound.target = Some(target.clone());
-    Ok(target)
 }
 
 fn look_up(node: &Node, link: &Link, bind: &Bind) -> Result<Arc<dyn Target>, Failure> {

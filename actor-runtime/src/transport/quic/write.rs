@@ -120,17 +120,16 @@ enum Flow {
     Closed,
 }
 
-/// What comes in while the lane is written is written too, but not for ever.
-const TAKES: u32 = 4;
-
 impl Lane for LaneStream {
+    /// What comes in meanwhile is left for whoever has it sent: it would leave in pieces, as small as they come.
     fn write(&mut self, cx: &mut Context<'_>) {
-        for _ in 0..TAKES {
+        let mut taken = false;
+        loop {
+            if self.rest.is_empty() && !std::mem::replace(&mut taken, true) {
+                self.rest = self.driver.link.take_lane(cx);
+            }
             if self.rest.is_empty() {
-                match self.driver.link.poll_lane(cx) {
-                    Poll::Ready(bytes) => self.rest = bytes,
-                    Poll::Pending => return self.tell(Flow::Open),
-                }
+                return self.tell(Flow::Open);
             }
             let mut chunks = [std::mem::take(&mut self.rest)];
             let written = std::pin::pin!(self.stream.write_chunks(&mut chunks)).poll(cx);
@@ -142,7 +141,6 @@ impl Lane for LaneStream {
                 Poll::Pending => return self.tell(Flow::Blocked),
             }
         }
-        cx.waker().wake_by_ref();
     }
 }
 

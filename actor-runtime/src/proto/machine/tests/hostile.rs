@@ -285,14 +285,14 @@ fn replies_to_calls_that_were_not_made_or_not_sent_or_that_have_one() {
     let mut machine = open();
     let target = machine.target(bind("a")).unwrap();
     for token in 1..=5 {
-        machine.call(start(), new_call(target, Bytes::new()), None, token).unwrap();
+        machine.call(start(), new_call(target, Bytes::new()), None, |_| token).unwrap();
     }
     lane(&mut machine, reply(5));
     closed(&machine, CloseCode::Protocol, "not sent yet");
 
     let mut machine = open();
     let target = machine.target(bind("a")).unwrap();
-    machine.call(start(), new_call(target, Bytes::new()), None, 7).unwrap();
+    machine.call(start(), new_call(target, Bytes::new()), None, |_| 7).unwrap();
     let ended = WireReply::Ended(Status::Replied, Bytes::new());
     let large = Frame::Reply(ReplyHeader { call: 1, body_length: Some(100), stream: false, reply: ended });
     assert!(lane(&mut machine, large).is_empty());
@@ -306,7 +306,7 @@ fn replies_to_calls_that_were_not_made_or_not_sent_or_that_have_one() {
 fn a_second_reply_to_a_call_that_is_over_is_nobodys() {
     let mut machine = open();
     let target = machine.target(bind("a")).unwrap();
-    machine.call(start(), new_call(target, Bytes::new()), None, 7).unwrap();
+    machine.call(start(), new_call(target, Bytes::new()), None, |_| 7).unwrap();
     assert!(matches!(lane(&mut machine, reply(1))[..], [Event::Reply(7, _)]));
     assert!(lane(&mut machine, reply(1)).is_empty());
     assert!(!machine.is_ending());
@@ -316,7 +316,7 @@ fn a_second_reply_to_a_call_that_is_over_is_nobodys() {
 fn a_reply_that_is_longer_than_wanted_ends_its_call_and_nothing_is_read_of_it() {
     let mut machine = open();
     let target = machine.target(bind("a")).unwrap();
-    machine.call(start(), new_call(target, Bytes::new()), None, 7).unwrap();
+    machine.call(start(), new_call(target, Bytes::new()), None, |_| 7).unwrap();
     let ended = WireReply::Ended(Status::Replied, Bytes::new());
     let reply =
         Frame::Reply(ReplyHeader { call: 1, body_length: Some(u64::MAX), stream: false, reply: ended });
@@ -472,7 +472,7 @@ fn after_a_violation_nothing_is_processed() {
     let mut machine = open();
     bound(&mut machine, 1);
     let target = machine.target(bind("a")).unwrap();
-    machine.call(start(), new_call(target, Bytes::new()), None, 7).unwrap();
+    machine.call(start(), new_call(target, Bytes::new()), None, |_| 7).unwrap();
     let ended = WireReply::Ended(Status::Replied, Bytes::new());
     lane(
         &mut machine,
@@ -486,7 +486,7 @@ fn after_a_violation_nothing_is_processed() {
     machine.body_failed(StreamKind::ReplyBody(1), &mut events);
     machine.body_arrived(StreamKind::ReplyBody(1), vec![0; 10].into(), &mut events);
     assert!(events.is_empty(), "{events:?}");
-    assert!(machine.call(start(), new_call(target, Bytes::new()), None, 8).is_err());
+    assert!(machine.call(start(), new_call(target, Bytes::new()), None, |_| 8).is_err());
     closed(&machine, CloseCode::Protocol, "enough");
     assert_eq!(machine.end().0.len(), 1);
 }
@@ -547,7 +547,7 @@ fn large_replies_that_nobody_reads_become_failures() {
 fn the_end_does_not_wait_behind_bodies() {
     let mut machine = open();
     let target = machine.target(bind("a")).unwrap();
-    machine.call(start(), new_call(target, vec![0; 100].into()), None, 7).unwrap();
+    machine.call(start(), new_call(target, vec![0; 100].into()), None, |_| 7).unwrap();
     machine.violated(CloseCode::Done, "over");
     assert!(matches!(machine.out.take_streams(), Some(StreamWork::Close(_))));
 }

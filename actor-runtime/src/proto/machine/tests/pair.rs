@@ -240,16 +240,16 @@ impl Pair {
         body[..8].copy_from_slice(&token.to_le_bytes());
         let mut call = new_call(*target, body.into());
         call.deadline = rng.bool().then_some(self.now);
-        match machine.call(self.now, call, Some(order), token) {
+        match machine.call(self.now, call, Some(order), |_| token) {
             Ok(number) => {
                 let handle = *id;
                 let target = *target;
                 let made = Made { side, number, handle, target, over: false, seen: false, reply: None };
                 self.calls.insert(token, made);
             }
-            Err(refused) => {
-                assert!(*leaving, "{:?}", refused.failure);
-                assert_eq!(refused.failure.delivery(), Delivery::NotDelivered);
+            Err(failure) => {
+                assert!(*leaving, "{failure:?}");
+                assert_eq!(failure.delivery(), Delivery::NotDelivered);
             }
         }
     }

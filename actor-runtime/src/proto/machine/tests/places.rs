@@ -42,7 +42,7 @@ impl Two {
 
     fn call(&mut self, target: u32, length: usize, order: &Order) -> u64 {
         let body = Bytes::from(vec![0; length]);
-        self.caller.call(start(), new_call(target, body), Some(order), 0).unwrap()
+        self.caller.call(start(), new_call(target, body), Some(order), |_| 0).unwrap()
     }
 
     fn body(&mut self, call: u64, length: usize) -> Vec<u64> {
@@ -109,9 +109,9 @@ fn a_large_call_that_could_not_be_taken_leaves_no_gap() {
     two.call(target, 100, &order);
     let mut long = new_call(target, vec![0; 200].into());
     long.context = vec![0; 65_500].into();
-    let refused = two.caller.call(start(), long, Some(&order), 5).unwrap_err();
-    assert_eq!((refused.keep, refused.failure.kind()), (5, FailureKind::TooLarge));
-    assert_eq!(refused.failure.delivery(), Delivery::NotDelivered);
+    let refused = two.caller.call(start(), long, Some(&order), |_| unreachable!()).unwrap_err();
+    assert_eq!(refused.kind(), FailureKind::TooLarge);
+    assert_eq!(refused.delivery(), Delivery::NotDelivered);
     let small = two.call(target, 8, &order);
     assert_eq!(numbers(&two.carry()), []);
     assert_eq!(two.body(1, 100), [1, small]);
@@ -140,13 +140,14 @@ fn a_body_that_is_reset_before_its_cancellation_is_read_keeps_the_place() {
 fn an_envelope_or_a_name_that_nobody_reads_is_refused_at_once() {
     let mut two = two();
     let target = two.caller.target(bind(&"n".repeat(1025))).unwrap();
-    let refused = two.caller.call(start(), new_call(target, Bytes::new()), None, 5).unwrap_err();
-    assert_eq!(refused.failure.kind(), FailureKind::TooLarge);
+    let refused =
+        two.caller.call(start(), new_call(target, Bytes::new()), None, |_| unreachable!()).unwrap_err();
+    assert_eq!(refused.kind(), FailureKind::TooLarge);
     let target = two.caller.target(bind(&"n".repeat(1024))).unwrap();
     let mut longest = new_call(target, Bytes::new());
     longest.deadline = Some(start() + std::time::Duration::MAX / 4);
     longest.context = samples::context().encode();
-    two.caller.call(start(), longest, None, 5).unwrap();
+    two.caller.call(start(), longest, None, |_| 5).unwrap();
     assert_eq!(numbers(&two.carry()), [1]);
 }
 
@@ -203,7 +204,7 @@ fn a_call_whose_body_was_never_taken_was_not_delivered() {
     let order = Order::default();
     let call = |two: &mut Two, token| {
         let body = new_call(target, vec![0; 100].into());
-        two.caller.call(start(), body, Some(&order), token).unwrap()
+        two.caller.call(start(), body, Some(&order), |_| token).unwrap()
     };
     call(&mut two, 1);
     call(&mut two, 2);
@@ -282,13 +283,14 @@ fn a_call_that_must_not_wait_is_told_whether_there_is_room() {
     let second = caller.target(bind("second")).unwrap();
     let order = Order::default();
     assert!(caller.has_room(first) && caller.has_room(second));
-    let sent = caller.call(start(), new_call(first, Bytes::from(vec![0; 1000])), Some(&order), 0).unwrap();
+    let sent =
+        caller.call(start(), new_call(first, Bytes::from(vec![0; 1000])), Some(&order), |_| 0).unwrap();
     assert!(!caller.has_room(first) && !caller.has_room(second), "the connection's own credit is used up");
     let events = &mut Vec::new();
     caller.lane(start(), Frame::Credit(Credit { target: first, calls: 1, bytes: 1000 }), events);
     assert!(caller.has_room(first) && caller.has_room(second));
     for _ in 0..100 {
-        caller.call(start(), new_call(second, Bytes::new()), Some(&order), 0).unwrap();
+        caller.call(start(), new_call(second, Bytes::new()), Some(&order), |_| 0).unwrap();
     }
     assert!(caller.has_room(first) && !caller.has_room(second));
     // What cannot be sent at all is refused for its own reason.

@@ -39,7 +39,7 @@ fn calling(stream: bool) -> Tested {
     let mut machine = open();
     let target = machine.target(bind("a")).unwrap();
     let call = crate::proto::NewCall { stream, ..new_call(target, Bytes::new()) };
-    assert_eq!(machine.call(start(), call, None, 7).unwrap(), 1);
+    assert_eq!(machine.call(start(), call, None, |_| 7).unwrap(), 1);
     machine.out.take_lane();
     machine
 }

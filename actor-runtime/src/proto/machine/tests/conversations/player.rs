@@ -81,7 +81,7 @@ impl Player {
                     body: vec![0xaa; *length].into(),
                     stream: false,
                 };
-                machine.call(now, call, Some(&self.order), 0).unwrap();
+                machine.call(now, call, Some(&self.order), |_| 0).unwrap();
             }
             Act::CallNow(target, length) => {
                 let context = CallContext { now: true, ..CallContext::default() }.encode();
@@ -94,7 +94,7 @@ impl Player {
                     body,
                     stream: false,
                 };
-                machine.call(now, call, Some(&self.order), 0).unwrap();
+                machine.call(now, call, Some(&self.order), |_| 0).unwrap();
             }
             Act::Again(target) => {
                 let context = CallContext { number: 300, again: true, ..samples::context() }.encode();
@@ -107,7 +107,7 @@ impl Player {
                     body,
                     stream: false,
                 };
-                machine.call(now, call, Some(&self.order), 0).unwrap();
+                machine.call(now, call, Some(&self.order), |_| 0).unwrap();
             }
             Act::CallWithStream(target) => {
                 let context = Bytes::new();
@@ -120,7 +120,7 @@ impl Player {
                     body,
                     stream: true,
                 };
-                machine.call(now, call, Some(&self.order), 0).unwrap();
+                machine.call(now, call, Some(&self.order), |_| 0).unwrap();
             }
             Act::Begins(call) => assert!(machine.reply_stream(*call)),
             Act::Items(id, lengths, large) => {
