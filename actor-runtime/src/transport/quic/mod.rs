@@ -19,6 +19,8 @@ mod ids;
 mod pump;
 mod read;
 mod runtime;
+#[cfg(unix)]
+mod socket;
 mod write;
 
 use std::{

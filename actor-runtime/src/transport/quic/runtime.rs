@@ -56,11 +56,21 @@ impl Runtime for NetworkRuntime {
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let _entered = self.0.enter();
-        TokioRuntime.wrap_udp_socket(socket)
+        watched(socket)
     }
 
     fn now(&self) -> Instant {
         // Of the runtime that was entered: the network's, also in a turn of another thread.
         TokioRuntime.now()
     }
+}
+
+#[cfg(unix)]
+fn watched(socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    Ok(Arc::new(super::socket::Socket::new(socket)?))
+}
+
+#[cfg(not(unix))]
+fn watched(socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    TokioRuntime.wrap_udp_socket(socket)
 }
