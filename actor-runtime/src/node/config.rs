@@ -58,8 +58,9 @@ pub struct Config {
     /// How long the network thread looks for more calls and replies since some came last, before it sleeps: 200 µs; at most
     /// 10 ms. Where calls follow each other that closely it does not sleep at all, and shows as a thread that takes a processor, of
     /// which it gives way to any other thread; in return calls are faster, and took no more of the processor where it was measured.
-    /// Where looking is in vain it is mostly left out. Zero: it sleeps at once. It has no effect with
-    /// [`NetworkMode::Shared`](crate::NetworkMode::Shared).
+    /// Where looking is in vain it is mostly left out. On Linux a thread that looks, and that others keep from its processor, goes to
+    /// the one of the workers whose calls it sends, among those that it may run on, and is not bound there. Zero: it sleeps at
+    /// once, and stays where the system puts it. It has no effect with [`NetworkMode::Shared`](crate::NetworkMode::Shared).
     pub linger: Duration,
     /// How many connections others may have made to this node: 10,000. Further ones are refused.
     pub max_connections: usize,

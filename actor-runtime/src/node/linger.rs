@@ -4,7 +4,7 @@
 //! those who got them. A thread that sleeps between is woken for each batch. That takes its sender longer than to send, the batch
 //! lies there until the thread runs, and the system may put the thread on another processor, away from those that it
 //! works with. So after something has come it looks for more, for [`Config::linger`](crate::Config::linger), and at each look
-//! lets go first whoever else wants its processor.
+//! lets go first whoever else wants its processor. If that is long, it goes where its own threads are ([`workplace`](super::workplace)).
 //!
 //! Where looking was in vain, the next times it is left out, each time more of them: what comes now and then costs what it
 //! did.
@@ -17,7 +17,10 @@ use std::{
 
 use tokio::{sync::Notify, task::yield_now};
 
-use super::clock;
+use super::{
+    clock,
+    workplace::{Commuter, Workplace},
+};
 
 /// It looks for no longer than this, whatever the settings say.
 const LONGEST: Duration = Duration::from_millis(10);
@@ -34,11 +37,17 @@ pub(crate) struct Linger {
     moment: Duration,
     count: AtomicU64,
     came: Notify,
+    workplace: Workplace,
 }
 
 impl Linger {
     pub(super) fn new(moment: Duration) -> Self {
-        Self { moment: moment.min(LONGEST), count: AtomicU64::new(0), came: Notify::new() }
+        Self {
+            moment: moment.min(LONGEST),
+            count: AtomicU64::new(0),
+            came: Notify::new(),
+            workplace: Workplace::new(),
+        }
     }
 
     /// Something has come that others may follow. On the network thread.
@@ -49,14 +58,21 @@ impl Linger {
         }
     }
 
+    /// The calling thread has something sent.
+    pub(crate) fn works_here(&self) {
+        if !self.moment.is_zero() {
+            self.workplace.is_here();
+        }
+    }
+
     /// Keeps the thread that polls this awake while more may come.
     pub(super) async fn run(&self) -> ! {
-        let (mut seen, mut pause) = (0, Pause::default());
+        let (mut seen, mut pause, mut commuter) = (0, Pause::default(), Commuter::default());
         loop {
             seen = self.next(seen).await;
             if pause.is_over() {
                 let before = seen;
-                seen = self.look(seen).await;
+                seen = self.look(seen, &mut commuter).await;
                 pause.looked(seen != before);
             }
         }
@@ -73,11 +89,14 @@ impl Linger {
     }
 
     /// Looks for more for as long as some comes, and a moment. Gives how much has come by then.
-    async fn look(&self, mut seen: u64) -> u64 {
+    async fn look(&self, mut seen: u64, commuter: &mut Commuter) -> u64 {
         let mut until = clock::now() + self.moment;
         loop {
             // The other threads of this processor, then the tasks of this one, and whatever has come to it.
+            let before = clock::now();
             thread::yield_now();
+            let now = clock::now();
+            commuter.waited(now - before, now, &self.workplace);
             yield_now().await;
             let (count, now) = (self.count(), clock::now());
             if count != seen {
@@ -147,8 +166,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_meanwhile_is_seen_and_prolongs_the_look() {
-        let linger = Linger::new(MOMENT);
-        let mut look = pin!(linger.look(0));
+        let (linger, mut commuter) = (Linger::new(MOMENT), Commuter::default());
+        let mut look = pin!(linger.look(0, &mut commuter));
         let begun = clock::now();
         for n in 1..=3 {
             while clock::now() < begun + n * MOMENT / 2 {}

@@ -25,6 +25,7 @@ pub(crate) mod task;
 pub(crate) mod thread;
 mod watchdog;
 pub(crate) mod workers;
+mod workplace;
 
 use std::{
     any::{Any, TypeId},

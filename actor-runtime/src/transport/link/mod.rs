@@ -80,7 +80,7 @@ pub(crate) struct Link {
     identity: Option<Peer>,
     this: Weak<Self>,
     /// What writes the lane on any thread, where there is such.
-    carrier: OnceLock<Weak<dyn Carry>>,
+    carrier: OnceLock<Box<dyn Carry>>,
 }
 
 /// Memory for what arrives, to be used again.

@@ -10,19 +10,19 @@
 //! Who sends on its own thread spares a wake-up of the network thread and a change of threads, which is most of what a small
 //! batch costs; a large one is encrypted by the network thread while callers and actors go on.
 
-use std::{
-    sync::{Arc, Weak, atomic::Ordering},
-    task::Waker,
-};
+use std::{sync::atomic::Ordering, task::Waker};
 
 use super::{Link, Wire};
 use crate::{cork::Flush, proto::Woken, sync::lock};
 
 /// What takes the lane's bytes to the other side.
 pub(crate) trait Carry: Send + Sync {
+    /// This thread has something sent, here or by the network thread.
+    fn works_here(&self);
+
     /// Takes what is there now, on this thread, unless another one is at it: then that one does. False if it does not any
     /// more.
-    fn carry(self: Arc<Self>) -> bool;
+    fn carry(&self) -> bool;
 }
 
 /// What is to be done for what was put out, once nothing is locked.
@@ -79,16 +79,20 @@ impl Link {
     }
 
     /// What writes the lane from now on, whoever has put something into it.
-    pub(crate) fn carried_by(&self, carrier: Weak<dyn Carry>) {
+    pub(crate) fn carried_by(&self, carrier: Box<dyn Carry>) {
         // There is one for each connection.
         let _ = self.carrier.set(carrier);
     }
 
     /// Sends what was put out, from this thread where that can be.
     fn carry(&self) {
+        let carrier = self.carrier.get();
+        if let Some(carrier) = carrier {
+            carrier.works_here();
+        }
         let mut machine = lock(&self.machine);
         let few = (1..=OWN).contains(&machine.out.lane_len());
-        let carrier = if few { self.carrier.get().and_then(Weak::upgrade) } else { None };
+        let carrier = carrier.filter(|_| few);
         let woken = if carrier.is_some() { machine.out.woken_beside_lane() } else { machine.out.woken() };
         let writers = machine.take_woken();
         drop(machine);

@@ -15,7 +15,7 @@ use super::{
     pump::{Lane, Pump},
 };
 use crate::{
-    node::clock,
+    node::{clock, linger::Linger},
     proto::{StreamKind, Weight},
     transport::{Carry, Link, signal::Signal},
 };
@@ -56,8 +56,7 @@ async fn pumped(driver: &Arc<Driver>, pump: &Arc<ConnectionPump>, stream: SendSt
         last: Flow::Open,
     });
     let lent = Lent(pump);
-    let carrier: Weak<ConnectionPump> = Arc::downgrade(pump);
-    driver.link.carried_by(carrier);
+    driver.link.carried_by(Box::new(Carrier { pump: Arc::downgrade(pump), linger: driver.linger.clone() }));
     let watch = async {
         while flow.wait_for(|flow| *flow != Flow::Open).await == Flow::Blocked {
             let before = driver.written.load(Ordering::Relaxed);
@@ -94,9 +93,21 @@ impl Drop for Lent<'_> {
 /// What drives a connection, and writes its lane.
 pub(super) type ConnectionPump = Pump<LaneStream>;
 
-impl Carry for ConnectionPump {
-    fn carry(self: Arc<Self>) -> bool {
-        Self::carry(&self)
+/// The way from a link to what drives its connection.
+struct Carrier {
+    pump: Weak<ConnectionPump>,
+    linger: Option<Arc<Linger>>,
+}
+
+impl Carry for Carrier {
+    fn works_here(&self) {
+        if let Some(linger) = &self.linger {
+            linger.works_here();
+        }
+    }
+
+    fn carry(&self) -> bool {
+        self.pump.upgrade().is_some_and(|pump| pump.carry())
     }
 }
 
