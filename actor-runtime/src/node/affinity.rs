@@ -42,8 +42,8 @@ pub(super) fn go_to(cpu: usize) -> io::Result<bool> {
     // only the latter may use those that the program is given later.
     let mut all = CpuSet::new();
     (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
-    sched_setaffinity(None, &all)?;
-    if sched_getaffinity(None)? != before {
+    let freed = sched_setaffinity(None, &all).and_then(|()| sched_getaffinity(None));
+    if !freed.is_ok_and(|now| now == before) {
         sched_setaffinity(None, &before)?;
     }
     Ok(true)

@@ -1,12 +1,12 @@
 //! The network thread goes to the processor of the threads that it works with.
 //!
-//! Where more threads are busy than there are processors, the system puts them wherever one was free when they were woken.
-//! The network thread may share its processor with threads of other programs then, while those that it works with share theirs
-//! with others too: each hand-over waits for a stranger to let go, on both ways. It stays so for long, since by their load
-//! all places are alike. So a thread that is held up by others goes to where its own are; beside them, it runs while they
-//! have nothing to do, and they while it has not.
+//! Where more threads are busy than there are processors, the system puts a thread wherever there was room when it was woken.
+//! The network thread may share a processor with threads of other programs then, while the workers that it sends for share theirs
+//! with others too: each hand-over waits, on both ways, until a stranger lets go. By their load all places are alike to the
+//! system, so it stays like that for long. A network thread that is held up therefore goes to the processor of its workers:
+//! there it runs while they have nothing to do, and they while it has nothing.
 //!
-//! It is not bound there: the system moves it on as any other. On a processor that nobody else wants it stays where it is.
+//! It is not bound there: the system moves it on like any other. On a processor that nobody else wants it stays.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
