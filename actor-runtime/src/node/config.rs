@@ -58,10 +58,16 @@ pub struct Config {
     /// How long the network thread looks for more calls and replies since some came last, before it sleeps: 200 µs; at most
     /// 10 ms. Where calls follow each other that closely it does not sleep at all, and shows as a thread that takes a processor, of
     /// which it gives way to any other thread; in return calls are faster, and took no more of the processor where it was measured.
-    /// Where looking is in vain it is mostly left out. On Linux a thread that looks, and that others keep from its processor, goes to
-    /// the one of the workers whose calls it sends, among those that it may run on, and is not bound there. Zero: it sleeps at
-    /// once, and stays where the system puts it. It has no effect with [`NetworkMode::Shared`](crate::NetworkMode::Shared).
+    /// Where looking is in vain it is mostly left out. Zero: it sleeps at once. It has no effect with
+    /// [`NetworkMode::Shared`](crate::NetworkMode::Shared).
     pub linger: Duration,
+    /// Whether the network thread, while it looks for more and others keep it from its processor, goes to the one of the threads that
+    /// have it send, at most every 10 ms: yes, on Linux; elsewhere it has no effect. It is not bound there, goes only where it may run, and
+    /// not to [threads that you have bound](crate::GroupBuilder::cpus). It makes the system calls `sched_getaffinity` and
+    /// `sched_setaffinity`: where they are refused it stays where the system puts it, but where a filter kills the program
+    /// for them (systemd's `SystemCallFilter=~@resources` without `SystemCallErrorNumber=EPERM`) say `false` here. They are made
+    /// once when the thread starts, so that this shows then.
+    pub follow_workers: bool,
     /// How many connections others may have made to this node: 10,000. Further ones are refused.
     pub max_connections: usize,
     /// How many calls to one actor another node may have here before they have begun: 1024. Further ones wait at
@@ -115,6 +121,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(2),
             keep_alive: Duration::from_millis(750),
             linger: Duration::from_micros(200),
+            follow_workers: true,
             max_connections: 10_000,
             call_credit: 1024,
             connection_bytes: 64 * 1024 * 1024,

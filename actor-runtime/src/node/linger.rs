@@ -4,7 +4,8 @@
 //! those who got them. A thread that sleeps between is woken for each batch. That takes its sender longer than to send, the batch
 //! lies there until the thread runs, and the system may put the thread on another processor, away from those that it
 //! works with. So after something has come it looks for more, for [`Config::linger`](crate::Config::linger), and at each look
-//! lets go first whoever else wants its processor. If that is long, it goes where its own threads are ([`workplace`](super::workplace)).
+//! lets go first whoever else wants its processor. Held up by them again and again, it goes where its workers are
+//! ([`workplace`](super::workplace)).
 //!
 //! Where looking was in vain, the next times it is left out, each time more of them: what comes now and then costs what it
 //! did.
@@ -35,14 +36,17 @@ const MOST: u32 = 63;
 pub(crate) struct Linger {
     /// So long it looks for more since something came last.
     moment: Duration,
+    /// It goes to the processor of its workers.
+    follows: bool,
     count: AtomicU64,
     came: Notify,
     workplace: Workplace,
 }
 
 impl Linger {
-    pub(super) fn new(moment: Duration) -> Self {
+    pub(super) fn new(moment: Duration, follows: bool) -> Self {
         Self {
+            follows,
             moment: moment.min(LONGEST),
             count: AtomicU64::new(0),
             came: Notify::new(),
@@ -60,14 +64,13 @@ impl Linger {
 
     /// The calling thread has something sent.
     pub(crate) fn works_here(&self) {
-        if !self.moment.is_zero() {
-            self.workplace.is_here();
-        }
+        self.workplace.is_here();
     }
 
     /// Keeps the thread that polls this awake while more may come.
     pub(super) async fn run(&self) -> ! {
-        let (mut seen, mut pause, mut commuter) = (0, Pause::default(), Commuter::default());
+        let (mut seen, mut pause) = (0, Pause::default());
+        let mut commuter = Commuter::new(self.follows && !self.moment.is_zero());
         loop {
             seen = self.next(seen).await;
             if pause.is_over() {
@@ -95,9 +98,9 @@ impl Linger {
             // The other threads of this processor, then the tasks of this one, and whatever has come to it.
             let before = clock::now();
             thread::yield_now();
-            let now = clock::now();
-            commuter.waited(now - before, now, &self.workplace);
+            let after = clock::now();
             yield_now().await;
+            commuter.waited(after - before, after, &self.workplace);
             let (count, now) = (self.count(), clock::now());
             if count != seen {
                 (seen, until) = (count, now + self.moment);
@@ -166,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_meanwhile_is_seen_and_prolongs_the_look() {
-        let (linger, mut commuter) = (Linger::new(MOMENT), Commuter::default());
+        let (linger, mut commuter) = (Linger::new(MOMENT, false), Commuter::new(false));
         let mut look = pin!(linger.look(0, &mut commuter));
         let begun = clock::now();
         for n in 1..=3 {
@@ -180,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_sleeps_once_a_moment_has_passed_in_vain() {
-        let linger = Linger::new(MOMENT);
+        let linger = Linger::new(MOMENT, false);
         let mut run = pin!(linger.run());
         let woken = futures::task::noop_waker();
         linger.came();
@@ -200,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_sleeps_at_once_if_it_is_not_to_look() {
-        let linger = Linger::new(Duration::ZERO);
+        let linger = Linger::new(Duration::ZERO, true);
         let (flag, waker) = counting();
         let mut run = pin!(linger.run());
         assert!(run.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());

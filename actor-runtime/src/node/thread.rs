@@ -33,10 +33,11 @@ async fn last_words() {
 }
 
 impl NetworkThread {
-    pub(crate) fn start(linger: Duration) -> io::Result<Self> {
+    /// It looks for more for so long before it sleeps, and follows its workers.
+    pub(crate) fn start(linger: Duration, follows: bool) -> io::Result<Self> {
         let (started, starting) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel();
-        let linger = Arc::new(Linger::new(linger));
+        let linger = Arc::new(Linger::new(linger, follows));
         let lingers = linger.clone();
         thread::Builder::new().name("actor-network".to_owned()).spawn(move || {
             let runtime = match Builder::new_current_thread().enable_all().build() {

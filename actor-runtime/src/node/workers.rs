@@ -45,7 +45,7 @@ impl Workers {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number < threads {
                 let cpu = (!cpus.is_empty()).then(|| cpus[number % cpus.len()]);
-                let pinned = cpu.map_or(Ok(()), |cpu| affinity::pin(cpu).map_err(|error| (cpu, error)));
+                let pinned = cpu.map_or(Ok(()), |cpu| affinity::bind(cpu).map_err(|error| (cpu, error)));
                 // Nobody listens any more if another one failed.
                 let _ = started.send(pinned);
             }

@@ -17,7 +17,7 @@ use crate::{cork::Flush, proto::Woken, sync::lock};
 
 /// What takes the lane's bytes to the other side.
 pub(crate) trait Carry: Send + Sync {
-    /// This thread has something sent, here or by the network thread.
+    /// This thread has something sent, by itself or by the network thread.
     fn works_here(&self);
 
     /// Takes what is there now, on this thread, unless another one is at it: then that one does. False if it does not any
@@ -73,7 +73,10 @@ impl Link {
     pub(super) fn leave(&self, leaves: Leaves) {
         match leaves {
             Leaves::Later => {}
-            Leaves::Woken(woken) => woken.wake(),
+            Leaves::Woken(woken) => {
+                self.works_here();
+                woken.wake();
+            }
             Leaves::Now => self.carry(),
         }
     }
@@ -84,18 +87,23 @@ impl Link {
         let _ = self.carrier.set(carrier);
     }
 
-    /// Sends what was put out, from this thread where that can be.
-    fn carry(&self) {
-        let carrier = self.carrier.get();
-        if let Some(carrier) = carrier {
+    fn works_here(&self) {
+        if let Some(carrier) = self.carrier.get() {
             carrier.works_here();
         }
+    }
+
+    /// Sends what was put out, from this thread where that can be.
+    fn carry(&self) {
         let mut machine = lock(&self.machine);
-        let few = (1..=OWN).contains(&machine.out.lane_len());
-        let carrier = carrier.filter(|_| few);
+        let much = machine.out.lane_len();
+        let carrier = self.carrier.get().filter(|_| (1..=OWN).contains(&much));
         let woken = if carrier.is_some() { machine.out.woken_beside_lane() } else { machine.out.woken() };
         let writers = machine.take_woken();
         drop(machine);
+        if much > 0 {
+            self.works_here();
+        }
         woken.wake();
         if let Some(carrier) = carrier
             && !carrier.carry()

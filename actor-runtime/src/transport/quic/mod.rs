@@ -153,7 +153,8 @@ impl Network {
         let thread = match self.mode {
             NetworkMode::OwnThread => {
                 node.links().relay_replies(node);
-                Some(NetworkThread::start(node.config().linger)?)
+                let config = node.config();
+                Some(NetworkThread::start(config.linger, config.follow_workers)?)
             }
             NetworkMode::Shared => None,
         };
