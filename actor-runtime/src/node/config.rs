@@ -63,10 +63,12 @@ pub struct Config {
     pub linger: Duration,
     /// Whether the network thread, while it looks for more and others keep it from its processor, goes to the one of the threads that
     /// have it send, at most every 10 ms: yes, on Linux; elsewhere it has no effect. It is not bound there, goes only where it may run, and
-    /// not to [threads that you have bound](crate::GroupBuilder::cpus). It makes the system calls `sched_getaffinity` and
-    /// `sched_setaffinity`: where they are refused it stays where the system puts it, but where a filter kills the program
-    /// for them (systemd's `SystemCallFilter=~@resources` without `SystemCallErrorNumber=EPERM`) say `false` here. They are made
-    /// once when the thread starts, so that this shows then.
+    /// not to [threads that you have bound](crate::GroupBuilder::cpus). Say `false` where threads of the program have real-time
+    /// priorities: it would wait for them there.
+    ///
+    /// It makes the system calls `sched_getaffinity` and `sched_setaffinity`: where they are refused it stays where the system puts
+    /// it, but where a filter kills the program for them (systemd's `SystemCallFilter=~@resources` without
+    /// `SystemCallErrorNumber=EPERM`) say `false` too. They are made once when the thread starts, so that this shows then.
     pub follow_workers: bool,
     /// How many connections others may have made to this node: 10,000. Further ones are refused.
     pub max_connections: usize,
